@@ -1,0 +1,47 @@
+# Each command makes .venv and installs what it needs first, and nothing when it is already there.
+# Without make, or on Windows: the README gives the plain commands.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+NAMES  ?=
+
+.PHONY: help book test execute recap serve lint constraints
+
+help:
+	@echo "make book                the website, from the committed outputs, into _build/html"
+	@echo "make test                every result of the book, re-executed and compared"
+	@echo "make execute [NAMES=02]  run chapters in fresh kernels and store their outputs"
+	@echo "make recap               rewrite the Recap cells from the functions' homes"
+	@echo "make serve               the website on http://localhost:8000"
+	@echo "make lint                ruff over Python and notebooks"
+	@echo "make constraints         resolve requirements.txt into constraints.txt again"
+
+book:
+	@$(PYTHON) tools/environment.py book
+	$(BIN)/jupyter-book build . -n -W --keep-going --all
+	@echo "Open _build/html/index.html, or run make serve."
+
+test: lint
+	$(BIN)/python -m pytest
+
+execute:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/notebooks.py execute $(NAMES)
+
+recap:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/notebooks.py recap
+
+serve: book
+	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
+
+lint:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+constraints:
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -r requirements.txt
+	(echo "# The resolved set, made by: make constraints"; $(BIN)/pip freeze | sed 's/+cpu$$//') > constraints.txt

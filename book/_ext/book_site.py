@@ -1,0 +1,115 @@
+"""The website's own behaviour: the repository's buttons, figures at their size, no dead weight."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.errors import ConfigError
+from sphinx.util import logging
+from sphinx.util.images import get_image_size
+from sphinx.writers.html5 import HTML5Translator
+
+logger = logging.getLogger(__name__)
+
+COLAB = "https://colab.research.google.com"
+GITHUB_REMOTE = re.compile(
+    r"(?:https://(?:[^/@]+@)?|ssh://(?:[^/@]+@)?|[^/@]+@)github\.com(?::\d+)?[:/]"
+    r"(?P<name>[^/]+/[^/]+?)(?:\.git)?/?"
+)
+FONTAWESOME_JS = re.compile(r'\s*<!-- So that users can add custom icons -->\s*'
+                            r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+
+
+def git(root, *arguments):
+    """What a git command prints, or "" where there is no repository, no answer or no git."""
+    # An explicit --git-dir keeps git from finding another project's repository further up.
+    command = ["git", f"--git-dir={root}/.git", *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def find_repository(root, environment):
+    """The repository as "owner/name", or None where neither GitHub nor a git remote tells it."""
+    given = environment.get("GITHUB_REPOSITORY")
+    if given:
+        if not re.fullmatch(r"[\w-]+/[\w.-]+", given, re.ASCII):
+            raise ConfigError(f"GITHUB_REPOSITORY must be owner/name, not {given!r}")
+        return given
+    remote = GITHUB_REMOTE.fullmatch(git(root, "config", "--get", "remote.origin.url"))
+    return remote["name"] if remote else None
+
+
+def find_branch(root, environment):
+    """The branch that links point to: GitHub's, else the checked-out one, else the default one."""
+    ref = environment.get("GITHUB_REF") or "refs/heads/" + environment.get("GITHUB_REF_NAME", "")
+    return (
+        environment.get("GITHUB_HEAD_REF")
+        or (ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "")
+        or git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
+        or git(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        .removeprefix("origin/")
+        or "main"
+    )
+
+
+def add_repository(app, config):
+    """Show the Colab, repository, edit and issue buttons exactly when the repository is known."""
+    repository = find_repository(app.confdir, os.environ)
+    config.html_theme_options |= {
+        "repository_url": f"https://github.com/{repository}" if repository else "",
+        "repository_branch": find_branch(app.confdir, os.environ),
+        "launch_buttons": {"colab_url": COLAB} if repository else {},
+        "use_repository_button": bool(repository),
+        "use_edit_page_button": bool(repository),
+        "use_issues_button": bool(repository),
+    }
+
+
+def is_output(node):
+    """Whether a node lies in what a notebook's cell printed or drew."""
+    while node.parent:
+        node = node.parent
+        if "cell_output" in node.get("classes", []):
+            return True
+    return False
+
+
+def visit_image(self, node):
+    """Write an image; a notebook's figure, drawn at twice its size, at half its pixels.
+
+    The two attributes also reserve its place, so that nothing moves when it arrives.
+    """
+    if not node.get("alt", "").strip():
+        logger.warning("image without alt text: %s", node["uri"], location=node)
+    size = is_output(node) and get_image_size(Path(self.builder.srcdir, node["uri"]))
+    HTML5Translator.visit_image(self, node)
+    if size:
+        width, height = (round(pixels / 2) for pixels in size)
+        attributes = f'<img width="{width}" height="{height}" '
+        self.body[-1] = self.body[-1].replace("<img ", attributes, 1)
+
+
+def drop_dead_weight(app, exception):
+    """Drop FontAwesome's script (1.5 MB; the icons come from its font) and the source maps."""
+    if exception or app.builder.format != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        slim, found = FONTAWESOME_JS.subn("", html)
+        if found:
+            page.write_text(slim, encoding="utf-8")
+    static = Path(app.outdir, "_static")
+    for path in [*static.rglob("*.map"), *static.rglob("fontawesome.js*")]:
+        path.unlink(missing_ok=True)
+
+
+def setup(app):
+    """Connect the above to Sphinx."""
+    app.connect("config-inited", add_repository)
+    app.connect("build-finished", drop_dead_weight)
+    app.add_node(nodes.image, override=True, html=(visit_image, HTML5Translator.depart_image))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
