@@ -198,7 +198,7 @@ def load(name):
 
 
 def palette_png(png):
-    """Return PNG bytes redrawn with a palette of 64 colours: a third of the size, looking the same."""
+    """Return PNG bytes redrawn with 64 colours: a third of the size, looking the same."""
     from PIL import Image
 
     smaller = io.BytesIO()
@@ -227,7 +227,9 @@ def figures(notebook):
     """Yield (path in the repository, PNG bytes) of the figures that prose pages borrow."""
     for cell in notebook.cells:
         if "book_figure" in cell.metadata:
-            png = next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+            png = next(
+                o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+            )
             yield ROOT / cell.metadata["book_figure"], base64.b64decode(png)
 
 

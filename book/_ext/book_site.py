@@ -18,8 +18,8 @@ GITHUB_REMOTE = re.compile(
     r"(?:https://(?:[^/@]+@)?|ssh://(?:[^/@]+@)?|[^/@]+@)github\.com(?::\d+)?[:/]"
     r"(?P<name>[^/]+/[^/]+?)(?:\.git)?/?"
 )
-FONTAWESOME_JS = re.compile(r'\s*<!-- So that users can add custom icons -->\s*'
-                            r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+FONTAWESOME_JS = re.compile(r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+SUMMARY_LABEL = ' aria-label="Toggle hidden content"'  # hides what the reader sees: axe 2.5.3
 
 
 def git(root, *arguments):
@@ -45,13 +45,14 @@ def find_repository(root, environment):
 
 def find_branch(root, environment):
     """The branch that links point to: GitHub's, else the checked-out one, else the default one."""
-    ref = environment.get("GITHUB_REF") or "refs/heads/" + environment.get("GITHUB_REF_NAME", "")
+    ref = environment.get("GITHUB_REF", "")  # refs/tags/… and refs/pull/… are no branches
     return (
         environment.get("GITHUB_HEAD_REF")
         or (ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "")
-        or git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
-        or git(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
-        .removeprefix("origin/")
+        or git(root, "symbolic-ref", "--quiet", "HEAD").removeprefix("refs/heads/")
+        or git(root, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD").removeprefix(
+            "refs/remotes/origin/"
+        )
         or "main"
     )
 
@@ -69,23 +70,16 @@ def add_repository(app, config):
     }
 
 
-def is_output(node):
-    """Whether a node lies in what a notebook's cell printed or drew."""
-    while node.parent:
-        node = node.parent
-        if "cell_output" in node.get("classes", []):
-            return True
-    return False
-
-
 def visit_image(self, node):
-    """Write an image; a notebook's figure, drawn at twice its size, at half its pixels.
+    """Write an image; a PNG, which this book draws at twice its size, at half its pixels.
 
-    The two attributes also reserve its place, so that nothing moves when it arrives.
+    The two attributes also reserve its place, so that nothing moves when it arrives. A width given
+    by the page (`:width:`) goes first.
     """
     if not node.get("alt", "").strip():
         logger.warning("image without alt text: %s", node["uri"], location=node)
-    size = is_output(node) and get_image_size(Path(self.builder.srcdir, node["uri"]))
+    drawn = node["uri"].endswith(".png") and "width" not in node
+    size = get_image_size(Path(self.builder.srcdir, node["uri"])) if drawn else None
     HTML5Translator.visit_image(self, node)
     if size:
         width, height = (round(pixels / 2) for pixels in size)
@@ -99,12 +93,12 @@ def drop_dead_weight(app, exception):
         return
     for page in Path(app.outdir).rglob("*.html"):
         html = page.read_text(encoding="utf-8")
-        slim, found = FONTAWESOME_JS.subn("", html)
-        if found:
+        slim = FONTAWESOME_JS.sub("", html).replace(SUMMARY_LABEL, "")
+        if slim != html:
             page.write_text(slim, encoding="utf-8")
     static = Path(app.outdir, "_static")
-    for path in [*static.rglob("*.map"), *static.rglob("fontawesome.js*")]:
-        path.unlink(missing_ok=True)
+    for path in {*static.rglob("*.map"), *static.rglob("fontawesome.js*")}:
+        path.unlink()
 
 
 def setup(app):

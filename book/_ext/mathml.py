@@ -4,9 +4,9 @@ import re
 from html import escape
 from xml.etree import ElementTree
 
+from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.util import logging
-from docutils import nodes
 from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,395 @@
+"""The website: built twice from a copy of the sources, then read page by page and in a browser."""
+
+import functools
+import gzip
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "book" / "_ext"))
+
+from book_site import find_branch, find_repository  # noqa: E402
+from mathml import to_mathml  # noqa: E402
+from sphinx.errors import ConfigError  # noqa: E402
+
+PAGE_BUDGET = 320_000  # bytes, each file compressed: everything the browser fetches for one page
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+NOTEBOOKS = [name for name in CHAPTERS if (ROOT / f"{name}.ipynb").exists()]
+REPOSITORY = {"GITHUB_REPOSITORY": "example/padding.book", "GITHUB_REF": "refs/heads/topic/x"}
+
+
+def copy_sources(folder):
+    """Copy all that the build reads, and no .git, to `folder`."""
+    folder.mkdir()
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("book", "notebooks"):
+        ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    return folder
+
+
+def build(sources, **variables):
+    """Build the book; return the finished process, whose stdout holds everything it said."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GITHUB_")}
+    program = "from jupyter_book.cli.main import main; main()"  # it has no __main__
+    command = [sys.executable, "-c", program, "build", sources, "-n", "-W", "--keep-going", "--all"]
+    return subprocess.run(
+        command,
+        env=environment | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+
+
+def built(sources, **variables):
+    """Build the book, which must succeed; return the folder of its pages."""
+    process = build(sources, **variables)
+    if process.returncode:
+        pytest.fail(f"the book does not build:\n{process.stdout}", pytrace=False)
+    return sources / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """The site as GitHub builds it."""
+    return built(copy_sources(tmp_path_factory.mktemp("known") / "book"), **REPOSITORY)
+
+
+@pytest.fixture(scope="module")
+def unknown(tmp_path_factory):
+    """The site as a reader builds it who unpacked an archive: no repository is known."""
+    return built(copy_sources(tmp_path_factory.mktemp("unknown") / "book"))
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """The failed build of a book with one fault of each kind planted in its first page."""
+    sources = copy_sources(tmp_path_factory.mktemp("faulty") / "book")
+    with (sources / f"{TOC['root']}.md").open("a", encoding="utf-8") as page:
+        page.write("\n[page](no-such-page.md) [anchor](#no-such-anchor) $\\nosuchcommand$\n")
+        page.write("\n![](_static/favicon.svg)\n")
+    return build(sources)
+
+
+def pages(site):
+    """Each page of a site, parsed, under its path."""
+    skipped = ("_static", "_sources")
+    paths = [p for p in site.rglob("*.html") if p.relative_to(site).parts[0] not in skipped]
+    return {path: parse(path) for path in sorted(paths)}
+
+
+@functools.cache
+def parse(path):
+    """A page as a BeautifulSoup tree."""
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.mark.parametrize("site", ["known", "unknown"])
+def test_every_internal_link_and_anchor_resolves(site, request):
+    """Every href and src that stays on the site names a file, and its fragment an element."""
+    found, broken = pages(request.getfixturevalue(site)), []
+    ids = {path: {e["id"] for e in soup.select("[id]")} for path, soup in found.items()}
+    for path, soup in found.items():
+        for element in soup.select("[href], [src]"):
+            link = element.get("href") or element.get("src") or ""
+            url = urlsplit(link)
+            if url.scheme or url.netloc:
+                continue
+            target = (path.parent / unquote(url.path)).resolve() if url.path else path
+            if not target.is_file():
+                broken.append(f"{path.name}: {link}")
+            elif url.fragment and unquote(url.fragment) not in ids.get(target, ()):
+                broken.append(f"{path.name}: {link}")
+    assert not broken
+
+
+def test_the_contents_name_notebooks():
+    """The tests below have something to read."""
+    assert NOTEBOOKS
+
+
+def words(texts):
+    """The words of each text that has any: Keras also stores HTML with nothing in it."""
+    return [text.split() for text in texts if text.strip()]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_page_shows_every_output_of_its_notebook(known, name):
+    """Texts in full and in order, and all images; hidden cells count too."""
+    texts, images = [], 0
+    for cell in nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            if any(kind.startswith("image/") for kind in data):
+                images += 1
+            elif "text/html" in data:
+                texts.append(BeautifulSoup(data["text/html"], "html.parser").get_text())
+            else:
+                texts.append(re.sub(r"\x1b\[[\d;]*m", "", data["text/plain"]))
+    page = parse(known / f"{name}.html")
+    shown = [output.get_text() for output in page.select(".cell_output > .output")]
+    assert words(shown) == words(texts)
+    assert len(page.select(".cell_output img")) == images
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_figures_have_half_their_pixels(known, name):
+    """Figures are drawn at 2x; width and height keep the text from jumping when they arrive."""
+    page = known / f"{name}.html"
+    for image in parse(page).select(".cell_output img"):
+        png = (page.parent / image["src"]).read_bytes()
+        pixels = [int.from_bytes(png[i : i + 4], "big") for i in (16, 20)]
+        assert [int(image["width"]), int(image["height"])] == [round(n / 2) for n in pixels]
+
+
+def test_every_image_says_what_it_shows(known):
+    """An alt text on every image, in words."""
+    for path, soup in pages(known).items():
+        for image in soup.find_all("img"):
+            alt = image.get("alt", "").strip()
+            assert " " in alt and Path(image["src"]).stem not in alt, f"{path.name}: {image}"
+
+
+def test_nothing_comes_from_outside(known):
+    """No page and no style sheet names a file on another host to load."""
+    outside, sheets = [], set()
+    for path, soup in pages(known).items():
+        loading = (
+            "script[src], img[src], iframe[src], source[src], video[src], audio[src], embed[src]"
+        )
+        urls = [element["src"] for element in soup.select(loading)]
+        links = soup.select("link[href]:not([rel~=canonical])")
+        urls += [link["href"] for link in links]
+        sheets |= {
+            (path.parent / urlsplit(link["href"]).path).resolve()
+            for link in links
+            if "stylesheet" in link["rel"]
+        }
+        styles = " ".join(element.get_text() for element in soup.find_all("style"))
+        urls += css_urls(styles + " ".join(e["style"] for e in soup.select("[style]")))
+        outside += [f"{path.name}: {url}" for url in urls if urlsplit(url).netloc]
+    assert sheets
+    for sheet in sheets:
+        urls = css_urls(sheet.read_text(encoding="utf-8"))
+        outside += [f"{sheet.name}: {url}" for url in urls if urlsplit(url).netloc]
+    assert not outside
+
+
+def css_urls(css):
+    """The addresses that a style sheet loads."""
+    pattern = r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)"""
+    return [a or b for a, b in re.findall(pattern, css)]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """A file server that keeps its log to itself."""
+
+    def log_message(self, *_):
+        """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium; without one the test is skipped, except where CI promises it."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program = None
+    if not program:
+        reason = "no Chromium or no Playwright: the pages were not loaded in a browser"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def test_a_browser_loads_every_page(known, chromium):
+    """No request leaves the site, nothing fails, nothing is wider than a phone or heavy."""
+    handler = functools.partial(QuietHandler, directory=known)
+    problems = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}/"
+        for path in pages(known):
+            tab = chromium.new_page(viewport={"width": 360, "height": 740})
+            requests, name = set(), path.relative_to(known).as_posix()
+
+            def complain(what, name=name):
+                problems.append(f"{name}: {what}")
+
+            tab.on("request", lambda request, seen=requests: seen.add(request.url))
+            tab.on("requestfailed", lambda request, say=complain: say(f"failed: {request.url}"))
+            tab.on("pageerror", lambda error, say=complain: say(f"script error: {error}"))
+            tab.on("console", lambda message, say=complain:
+                   say(message.text) if message.type in ("error", "warning") else None)  # fmt: skip
+            tab.goto(base + name, wait_until="networkidle")
+            if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                complain("wider than 360 px")
+            tab.close()
+            weight = 0
+            for url in requests:
+                if url.startswith(base):
+                    file = known / unquote(urlsplit(url).path).lstrip("/")
+                    weight += len(gzip.compress(file.read_bytes()))
+                elif not url.startswith("data:"):
+                    complain(f"leaves the site: {url}")
+            if not 0 < weight <= PAGE_BUDGET:
+                complain(f"{weight} bytes")
+        server.shutdown()
+    assert not problems
+
+
+def count_formulas(markdown):
+    """How many formulas a Markdown text holds."""
+    tokens = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin).parse(markdown)
+    tokens += [child for token in tokens for child in token.children or []]
+    return sum(token.type.startswith("math_") for token in tokens)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_formula_is_mathml(known, name):
+    """The browser itself draws each formula; no TeX is left over in the text."""
+    cells = nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    article = parse(known / f"{name}.html").find("article")
+    assert len(article.find_all("math")) == sum(map(count_formulas, texts))
+    prose = [text for text in article.find_all(string=True) if not text.find_parent("pre")]
+    assert not re.search(r"\\(frac|lceil|lfloor|text|begin|times)\b", " ".join(prose))
+
+
+def test_no_page_asks_for_mathjax(known):
+    """Neither MathJax nor Thebe nor FontAwesome's script is on any page."""
+    for path, soup in pages(known).items():
+        scripts = " ".join(str(script) for script in soup.find_all("script")).lower()
+        assert not re.search("mathjax|thebe|fontawesome", scripts), path.name
+
+
+def test_to_mathml():
+    """What the chapters use comes out with the structure it should have."""
+    ceiling = to_mathml(r"\lceil n/s \rceil", "inline")
+    assert '<mo stretchy="false">&#x02308;</mo><mi>n</mi>' in ceiling
+    assert "<mfrac>" in to_mathml(r"\left\lfloor \frac{T}{2} \right\rfloor", "block")
+    assert "<mo>mod</mo>" in to_mathml(r"n \bmod s", "inline")
+    assert "<mtext>if&#x000A0;</mtext>" in to_mathml(
+        r"\begin{cases} a & \text{if } b \\ c & d \end{cases}", "block"
+    )
+    for rows in (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", r"a &= b \\ c &= d"):
+        assert to_mathml(rows, "block").count("<mtr>") == 2
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [r"\nosuchcommand{x}", r"\begin{nosuch}x\end{nosuch}", r"\frac{1}", "a}b", "a & b", "x_{", "",
+     r"\text{a\_b}", r"\text{$x$}", r"\Bigl\lfloor x \Bigr\rfloor"],
+)  # fmt: skip
+def test_to_mathml_never_guesses(latex):
+    """What cannot be converted is an error, which the build turns into a warning."""
+    with pytest.raises(ValueError):
+        to_mathml(latex, "inline")
+
+
+def buttons(site, name):
+    """The addresses of the buttons above a page."""
+    links = parse(site / f"{name}.html").select(".article-header-buttons a[href]")
+    return [link["href"] for link in links]
+
+
+def test_buttons_lead_to_the_repository(known):
+    """Colab for each notebook; repository, edit and issue for each page of the book."""
+    github = "https://github.com/example/padding.book"
+    for name in [TOC["root"], *CHAPTERS]:
+        found = buttons(known, name)
+        suffix = ".ipynb" if name in NOTEBOOKS else ".md"
+        assert github in found
+        assert f"{github}/edit/topic/x/{name}{suffix}" in found
+        assert any(link.startswith(f"{github}/issues/new?") for link in found)
+        colab = [link for link in found if "colab" in link]
+        path = f"github/example/padding.book/blob/topic/x/{name}.ipynb"
+        expected = [f"https://colab.research.google.com/{path}"] if name in NOTEBOOKS else []
+        assert colab == expected
+
+
+def test_without_a_repository_only_the_download_is_left(unknown):
+    """No button leads to an address that nobody gave; the notebook can still be downloaded."""
+    for name in [TOC["root"], *CHAPTERS]:
+        found = buttons(unknown, name)
+        assert not [link for link in found if urlsplit(link).netloc]
+        source = [link for link in found if link.endswith((".ipynb", ".md"))]
+        assert source and (unknown / f"{name}.html").parent.joinpath(source[0]).is_file()
+
+
+def make_checkout(folder, remote):
+    """A git repository with a remote, on branch `work`."""
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=work", folder], check=True)
+    subprocess.run(["git", "-C", folder, "remote", "add", "origin", remote], check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        ("https://github.com/owner/name.git", "owner/name"),
+        ("https://github.com/owner/name", "owner/name"),
+        ("https://user@github.com/owner/na.me/", "owner/na.me"),
+        ("git@github.com:owner/name.git", "owner/name"),
+        ("ssh://git@github.com/owner/name.git", "owner/name"),
+        ("https://gitlab.com/owner/name.git", None),
+        ("https://example.org/github.com/owner/name", None),
+        ("/srv/git/name.git", None),
+    ],
+)
+def test_the_remote_tells_the_repository(tmp_path, remote, expected):
+    """A remote on github.com counts in each of its spellings, another does not."""
+    assert find_repository(make_checkout(tmp_path, remote), {}) == expected
+
+
+def test_github_tells_the_repository(tmp_path):
+    """The environment comes before the remote; nonsense in it is an error, not a broken link."""
+    make_checkout(tmp_path, "git@github.com:owner/name.git")
+    assert find_repository(tmp_path, {"GITHUB_REPOSITORY": "a-b/c.d"}) == "a-b/c.d"
+    for wrong in ("name", "https://github.com/a/b", "a/b/c", "a/b c", "a/"):
+        with pytest.raises(ConfigError, match="GITHUB_REPOSITORY"):
+            find_repository(tmp_path, {"GITHUB_REPOSITORY": wrong})
+
+
+def test_branch(tmp_path):
+    """A pull request's branch, the pushed one, the checked-out one, at last main."""
+    pushed = {"GITHUB_REF": "refs/heads/pushed", "GITHUB_REF_NAME": "pushed"}
+    tag = {"GITHUB_REF": "refs/tags/v1", "GITHUB_REF_NAME": "v1"}
+    assert find_branch(tmp_path, {}) == "main"
+    assert find_branch(tmp_path, tag) == "main"
+    make_checkout(tmp_path, "git@github.com:owner/name.git")
+    assert find_branch(tmp_path, {}) == "work"
+    assert find_branch(tmp_path, tag) == "work"
+    assert find_branch(tmp_path, pushed) == "pushed"
+    assert find_branch(tmp_path, pushed | {"GITHUB_HEAD_REF": "topic"}) == "topic"
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    ["no-such-page.md", "no-such-anchor", "formula not converted", "image without alt text"],
+)
+def test_a_fault_stops_the_build(faulty, complaint):
+    """A broken link, an unknown formula or an image without words fails the build by name."""
+    assert faulty.returncode != 0
+    assert re.search(f"WARNING: .*{complaint}", faulty.stdout), faulty.stdout
