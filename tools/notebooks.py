@@ -118,13 +118,14 @@ def used_names(tree):
 
 def recap_names(path, known):
     """Return the functions of earlier chapters that the chapter needs, in the order of `known`."""
+    order = chapters()
+    earlier = {n for n, (home, _) in known.items() if order.index(home) < order.index(path)}
     needed = set()
     waiting = [parse(cell) for cell in code_cells(read(path), recap=False)]
     while waiting:
-        for name in used_names(waiting.pop()) & set(known) - needed:
-            if known[name][0] != path:
-                needed.add(name)
-                waiting.append(ast.parse(known[name][1]))
+        for name in used_names(waiting.pop()) & earlier - needed:
+            needed.add(name)
+            waiting.append(ast.parse(known[name][1]))
     return [name for name in known if name in needed]
 
 
@@ -149,6 +150,7 @@ def recap_cells(path, known):
             id="recap",
             metadata={
                 "tags": ["recap", "hide-input"],
+                "mystnb": {"code_prompt_show": "Show the recap"},
                 "jupyter": {"source_hidden": True},
                 "cellView": "form",
             },
