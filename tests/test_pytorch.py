@@ -6,7 +6,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import shutil
-import sys
 import types
 import warnings
 
@@ -229,7 +228,7 @@ class Branches(nn.Module):
 def keras_branches(model):
     """Return the Keras model with 'same' padding and the weights of a Branches."""
     conv, same = keras.layers.Conv2D, {"padding": "same"}
-    inputs = keras.Input((None, None, 2))
+    inputs = keras.Input((None, None, 2), dtype="float64")
     x = conv(4, 7, strides=2, use_bias=False, name="stem", **same)(inputs)
     x = keras.layers.BatchNormalization(epsilon=model.norm.eps, name="norm")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool", **same)(x)
@@ -265,8 +264,8 @@ def with_random_state(model):
 def test_whole_model_equals_keras():
     """A converted model gives Keras's values at even, odd and non-square sizes."""
     model = with_random_state(Branches())
-    previous = keras.backend.floatx()
-    keras.backend.set_floatx("float64")
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
     try:
         wanted = keras_branches(model)
         fixed = use_same_padding(model)
@@ -276,7 +275,7 @@ def test_whole_model_equals_keras():
             expected = wanted(x.transpose(0, 2, 3, 1)).numpy().transpose(0, 3, 1, 2)
             np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-8)
     finally:
-        keras.backend.set_floatx(previous)
+        keras.config.set_dtype_policy(previous)
 
 
 def test_model_keeps_names_and_parameters_and_the_original():
@@ -398,19 +397,15 @@ def test_mean_of_nine_in_onnx_runtime():
 
 
 @pytest.fixture
-def importable(monkeypatch):
-    """Make the functions' module importable, as torch.compile wants it."""
-    name = conv2d_same.__globals__["__name__"]
-    module = types.ModuleType(name)
-    module.__dict__.update(conv2d_same.__globals__)
-    monkeypatch.setitem(sys.modules, name, module)
+def fresh_compiler():
+    """Let torch.compile forget what it has compiled, before and after."""
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_traced_by_torch_compile(importable, dynamic):
+def test_traced_by_torch_compile(fresh_compiler, dynamic):
     """A compiled model is equal at several sizes."""
     model = integer_model()
     compiled = torch.compile(model, backend="eager", dynamic=dynamic)
@@ -420,7 +415,7 @@ def test_traced_by_torch_compile(importable, dynamic):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
-def test_compiled_by_inductor(importable):
+def test_compiled_by_inductor(fresh_compiler):
     """The default backend, with code generation, gives the same values and gradients."""
     layer = Conv2dSame(2, 3, 3, stride=2).requires_grad_(False)
     for parameter in layer.parameters():

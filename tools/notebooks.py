@@ -9,13 +9,12 @@ NAME is a chapter's file name or any beginning of it ("01" will do); none means 
 import argparse
 import ast
 import base64
-import builtins
 import io
 import os
 import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import nbformat
 import yaml
@@ -182,7 +181,7 @@ def recap():
 
 
 def load(name):
-    """Return the functions and classes printed in a chapter as attributes of one object.
+    """Return a module of the functions and classes printed in a chapter.
 
     Only imports, environment settings and definitions are executed, so nothing is drawn or run.
     `name` is the chapter's file name or a beginning of it.
@@ -194,9 +193,10 @@ def load(name):
             wanted = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
             if isinstance(node, wanted) or ast.unparse(node).startswith("os.environ"):
                 kept.append(node)
-    namespace = {"__name__": path.stem, "__builtins__": builtins}
-    exec(compile(ast.Module(kept, []), str(path), "exec"), namespace)
-    return SimpleNamespace(**namespace)
+    module = ModuleType(path.stem)
+    sys.modules[path.stem] = module  # torch.compile looks functions up by their module
+    exec(compile(ast.Module(kept, []), str(path), "exec"), vars(module))
+    return module
 
 
 def palette_png(png):
