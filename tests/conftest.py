@@ -1,6 +1,10 @@
 """Settings shared by all tests."""
 
+import http.server
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +32,70 @@ def examples(count):
 def root():
     """Return the repository's root."""
     return ROOT
+
+
+REPOSITORY = {"GITHUB_REPOSITORY": "example/padding.book", "GITHUB_REF": "refs/heads/topic/x"}
+
+
+def copy_sources(folder):
+    """Copy all that the build reads, and no .git, to `folder`."""
+    folder.mkdir()
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("book", "notebooks"):
+        ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    return folder
+
+
+def build(sources, **variables):
+    """Build the book; return the finished process, whose stdout holds everything it said."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GITHUB_")}
+    program = "from jupyter_book.cli.main import main; main()"  # it has no __main__
+    command = [sys.executable, "-c", program, "build", sources, "-n", "-W", "--keep-going", "--all"]
+    return subprocess.run(
+        command,
+        env=environment | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+
+
+def built(sources, **variables):
+    """Build the book, which must succeed; return the folder of its pages."""
+    process = build(sources, **variables)
+    if process.returncode:
+        pytest.fail(f"the book does not build:\n{process.stdout}", pytrace=False)
+    return sources / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def known(tmp_path_factory):
+    """The site as GitHub builds it."""
+    return built(copy_sources(tmp_path_factory.mktemp("known") / "book"), **REPOSITORY)
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """A file server that keeps its log to itself."""
+
+    def log_message(self, *_):
+        """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium; without one the test is skipped, except where CI promises it."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program = None
+    if not program:
+        reason = "no Chromium or no Playwright: the pages were not loaded in a browser"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

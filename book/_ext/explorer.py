@@ -1,0 +1,75 @@
+"""The padding explorer as a directive: `{explorer}`, or `{explorer} small` for the index.
+
+Its page gets the two scripts right after the markup, not deferred, so that the state in the address
+is drawn before the first paint; no other page loads them. They are kept out of html_static_path,
+all of whose scripts Jupyter Book adds to the head of every page.
+"""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.osutil import relative_uri
+
+FOLDER = Path(__file__).resolve().parents[1] / "_explorer"
+SCRIPTS = ("padding.js", "explorer.js")
+STYLE = "explorer.css"
+COMMENT_OR_INDENT = re.compile(r"^\s*//.*\n|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
+
+
+class explorer(nodes.General, nodes.Element):
+    """The place of an explorer in a page."""
+
+
+class Explorer(SphinxDirective):
+    """Put the explorer here."""
+
+    optional_arguments = 1
+
+    def run(self):
+        """Return the node; anything but "small" or nothing is an error."""
+        size = self.arguments[0] if self.arguments else ""
+        if size not in ("", "small"):
+            raise self.error(f"explorer takes 'small' or nothing, not {size!r}")
+        self.env.note_dependency(str(FOLDER / "explorer.html"))
+        return [explorer(size=size)]
+
+
+def visit_explorer(self, node):
+    """Write the markup with its default case drawn in it, then the scripts."""
+    page = self.builder.get_target_uri(self.builder.current_docname)
+    scripts = "".join(
+        f'<script src="{relative_uri(page, f"_static/explorer/{name}")}"></script>\n'
+        for name in SCRIPTS
+    )
+    markup = (FOLDER / "explorer.html").read_text(encoding="utf-8")
+    self.body.append(f'<div class="explorer" data-explorer="{node["size"]}">{markup}</div>\n')
+    self.body.append(scripts)
+    raise nodes.SkipNode
+
+
+def add_style(app, page, template, context, doctree):
+    """Link the style sheet from the pages that have an explorer."""
+    if doctree and next(doctree.findall(explorer), None):
+        app.add_css_file(f"explorer/{STYLE}")
+
+
+def copy_files(app, exception):
+    """Copy the scripts and the style sheet into the site, without comments and indentation."""
+    if exception or app.builder.format != "html":
+        return
+    target = Path(app.outdir, "_static", "explorer")
+    target.mkdir(exist_ok=True)
+    for name in (*SCRIPTS, STYLE):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        (target / name).write_text(COMMENT_OR_INDENT.sub("", text), encoding="utf-8")
+
+
+def setup(app):
+    """Connect the above to Sphinx."""
+    app.add_node(explorer, html=(visit_explorer, None))
+    app.add_directive("explorer", Explorer)
+    app.connect("html-page-context", add_style)
+    app.connect("build-finished", copy_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,822 @@
+"""The padding explorer: its rules against the chapters', its code in the frameworks, its page.
+
+`UPDATE_EXPLORER=1 pytest tests/test_explorer.py -k drawn_at_build` draws the default case anew into
+book/_explorer/explorer.html, after a change of the markup, the drawing or the words.
+"""
+
+import functools
+import gzip
+import http.server
+import itertools
+import json
+import os
+import re
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT, QuietHandler
+
+from notebooks import load
+
+FOLDER = ROOT / "book" / "_explorer"
+PAGE = "book/explorer.html"
+STOPPED = ("net::ERR_ABORTED", "csp")  # by leaving the page; by switching scripts off
+FILES = ("padding.js", "explorer.js", "explorer.css")
+BUDGET = 15_000  # bytes of the three files, each compressed
+GRID = list(itertools.product(range(1, 33), range(1, 9), range(1, 6), range(1, 4)))
+
+
+@pytest.fixture(scope="module")
+def address(known):
+    """The address of the site on a local server."""
+    handler = functools.partial(QuietHandler, directory=known)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def visit(chromium, address):
+    """A function that opens the explorer; nothing on its page may fail, complain or leave."""
+    problems, contexts = [], []
+
+    def note(message):
+        if message.type in ("error", "warning"):
+            problems.append(message.text)
+
+    def open_page(query="", url=None, **options):
+        size = {"width": 1280, "height": 900}
+        context = chromium.new_context(**{"viewport": size, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}")
+                if request.failure not in STOPPED else None)  # fmt: skip
+        own = ("data:", "file:" if url else address)
+        page.on("request", lambda request: problems.append(f"leaves: {request.url}")
+                if not request.url.startswith(own) else None)  # fmt: skip
+        page.goto((url or address + PAGE) + query, wait_until="domcontentloaded")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+@pytest.fixture(scope="module")
+def rules(chromium):
+    """A blank page with the rules alone, `Padding`."""
+    page = chromium.new_page()
+    page.add_script_tag(path=FOLDER / "padding.js")
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def book():
+    """The functions of the chapters that the rules repeat."""
+    return SimpleNamespace(**{**vars(load("01")), **vars(load("03"))})
+
+
+# ---- the rules
+
+
+KINDS = [("same", 0, 0), ("upper", 0, 0), ("lower", 0, 0), ("valid", 0, 0)]
+KINDS += [("torch", p, p) for p in range(5)]
+KINDS += [("pads", 0, 1), ("pads", 1, 0), ("pads", 2, 3)]
+
+IN_BROWSER = """([grid, kinds]) => JSON.stringify(grid.map(([n, k, s, d]) => {
+  const both = (value) => [value, value];
+  const layer = {op: "conv", n: both(n), k: both(k), s: both(s), d: both(d)};
+  const plans = kinds.map(([kind, a, b]) => {
+    const [axis] = Padding.plan(layer, {kind, p: both(a), pads: both([a, b])});
+    return [axis.before, axis.after, axis.outputs];
+  });
+  return [plans, Padding.symmetricEqualsSame(n, k, s, d), Padding.effectiveKernelSize(k, d)];
+}))"""
+
+
+def in_the_book(book, kind, a, b, layer):
+    """The padding of a rule along one axis, and its outputs, by the chapters' functions."""
+    if kind in ("same", "upper", "lower"):
+        padding = book.same_padding(*layer)
+        padding = padding[::-1] if kind == "lower" else padding
+    else:
+        padding = (0, 0) if kind == "valid" else (a, b)
+    return [*padding, book.output_size(*layer, padding)]
+
+
+def test_rules_are_those_of_the_chapters(rules, book):
+    """Every rule on every layer of the grid: before, after, outputs, and the p that equals SAME."""
+    found = json.loads(rules.evaluate(IN_BROWSER, [GRID, KINDS]))
+    assert len(found) == 3840
+    for layer, (plans, p, effective) in zip(GRID, found, strict=True):
+        n, k, s, d = layer
+        assert plans == [in_the_book(book, *kind, layer) for kind in KINDS], layer
+        assert p == book.symmetric_equals_same(*layer), layer
+        assert effective == book.effective_kernel_size(k, d)
+        assert plans[0][2] == -(-n // s)
+
+
+def test_equal_means_that_every_window_is_in_the_same_place(rules, book):
+    """The verdict and its symmetric p against the lists of windows, for every pair of rules."""
+    grid = [layer for layer in GRID if layer[0] <= 8 and layer[1] <= 4 and layer[2] <= 3]
+    pairs = list(itertools.combinations(range(len(KINDS)), 2))
+    answer = rules.evaluate(
+        """([grid, kinds, pairs]) => JSON.stringify(
+        grid.map(([n, k, s, d]) => pairs.map(([i, j]) => {
+          const both = (value) => [value, value];
+          const layer = {op: "conv", n: both(n), k: both(k), s: both(s), d: both(d)};
+          const [a, b] = [i, j].map((at) => {
+            const [kind, p, q] = kinds[at];
+            return {kind, p: both(p), pads: both([p, q])};
+          });
+          const {equal, text} = Padding.verdict(layer, a, b);
+          const found = /ymmetric padding=(\\d+) equals/.exec(text);
+          return [equal, found && Number(found[1])];
+        })))""",
+        [grid, KINDS, pairs],
+    )
+    for layer, row in zip(grid, json.loads(answer), strict=True):
+        n, k, s, d = layer
+
+        def windows(padding, outputs, layer=layer):
+            return [o * layer[2] - padding for o in range(outputs)]
+
+        plans = [in_the_book(book, *kind, layer) for kind in KINDS]
+        starts = [windows(before, outputs) for before, _, outputs in plans]
+        symmetric = {p: windows(p, book.output_size(*layer, (p, p))) for p in range(12)}
+        for (i, j), (equal, p) in zip(pairs, row, strict=True):
+            assert equal == (starts[i] == starts[j] != []), (layer, KINDS[i], KINDS[j])
+            side = i if KINDS[i][0] != "torch" else j
+            if KINDS[side][0] == "torch" or not starts[side]:
+                continue
+            equals = [q for q, places in symmetric.items() if places == starts[side]]
+            assert equals == ([] if p is None else [p]), (layer, KINDS[side])
+
+
+# ---- the code
+
+
+def layer(op, n, k, s, d=1):
+    """A layer of the explorer; numbers stand for both axes."""
+    return {"op": op} | {
+        name: list(value) if isinstance(value, tuple) else [value, value]
+        for name, value in (("n", n), ("k", k), ("s", s), ("d", d))
+    }
+
+
+LAYERS = [
+    layer("conv", 5, 2, 2),
+    layer("conv", 6, 3, 2),
+    layer("conv", 7, 3, 2),
+    layer("conv", (9, 8), (5, 4), (1, 1)),
+    layer("conv", (6, 9), (3, 2), (2, 3)),
+    layer("conv", 8, 3, 2, 2),
+    layer("conv", 9, (3, 2), 1, (2, 1)),
+    layer("conv", 7, 2, 3),
+    layer("conv", 10, 7, 3),
+    layer("max", 5, 2, 2),
+    layer("max", 6, 3, 2),
+    layer("max", (7, 9), (4, 3), (1, 2)),
+    layer("max", 9, 2, 3),
+    layer("avg", 5, 2, 2),
+    layer("avg", 6, 3, 2),
+    layer("avg", (7, 9), (4, 3), (1, 2)),
+    layer("transposed", 4, 3, 2),
+    layer("transposed", (3, 5), (4, 2), (2, 3)),
+    layer("transposed", (4, 3), (5, 4), (3, 1)),
+]
+RULES = [
+    {"kind": kind, "p": list(p), "pads": [list(pair) for pair in pads]}
+    for kind, p, pads in [
+        ("same", (0, 0), ((0, 0), (0, 0))),
+        ("valid", (0, 0), ((0, 0), (0, 0))),
+        ("upper", (0, 0), ((0, 0), (0, 0))),
+        ("lower", (0, 0), ((0, 0), (0, 0))),
+        ("torch", (1, 1), ((0, 0), (0, 0))),
+        ("torch", (0, 1), ((0, 0), (0, 0))),
+        ("pads", (0, 0), ((0, 1), (0, 1))),
+        ("pads", (0, 0), ((2, 0), (0, 1))),
+    ]
+]
+
+
+def claimed(case, plan, x):
+    """The output a plan claims: per tap in convolutions (rows, columns, taps), else the pool's."""
+    (top, bottom), (left, right) = [(a["before"], a["after"]) for a in plan]
+    sizes = [a["outputs"] for a in plan]
+    k, s, d = case["k"], case["s"], case["d"]
+    if case["op"] == "transposed":
+        full = np.zeros([(n - 1) * t + j + t for n, t, j in zip(case["n"], s, k, strict=True)])
+        full = np.repeat(full[..., None], k[0] * k[1], axis=-1)
+        for (r, c), (i, j) in itertools.product(np.ndindex(*case["n"]), np.ndindex(*k)):
+            full[r * s[0] + i, c * s[1] + j, i * k[1] + j] += x[r, c]
+        return full[top : top + sizes[0], left : left + sizes[1]]
+    fill = 0 if case["op"] == "conv" else np.nan
+    padded = np.pad(x, ((top, bottom), (left, right)), constant_values=fill)
+    y = np.empty([*sizes, k[0] * k[1]])
+    for r, c in np.ndindex(*sizes):
+        rows = r * s[0] + d[0] * np.arange(k[0])
+        columns = c * s[1] + d[1] * np.arange(k[1])
+        y[r, c] = padded[np.ix_(rows, columns)].reshape(-1)
+    return {"conv": lambda: y, "max": lambda: np.nanmax(y, -1), "avg": lambda: np.nanmean(y, -1)}[
+        case["op"]
+    ]()
+
+
+def taps(case, inputs):
+    """One filter for each tap, reading the first channel: (height, width, inputs, 64)."""
+    weights = np.zeros((*case["k"], inputs, 64), "float32")
+    for i, j in np.ndindex(*case["k"]):
+        weights[i, j, 0, i * case["k"][1] + j] = 1
+    return weights
+
+
+def run_keras(case, code, x):
+    """What the Keras code makes of x (rows, columns), channels last."""
+    space = {}
+    exec(code, space)
+    image = np.stack([x, 0 * x, 0 * x], -1)[None].astype("float32")
+    space["layer"](image)  # builds
+    layers = [space.get("convolve", space["layer"])]
+    layers = getattr(layers[0], "layers", layers)
+    for one in layers:
+        if getattr(one, "kernel", None) is not None:
+            weights = taps(case, 3)
+            one.kernel.assign(weights.swapaxes(2, 3) if case["op"] == "transposed" else weights)
+    return np.asarray(space["layer"](image))[0]
+
+
+def run_torch(case, code, x):
+    """The same in PyTorch, channels moved last."""
+    import torch
+
+    space = {}
+    exec(code, space)
+    image = torch.from_numpy(np.stack([x, 0 * x, 0 * x])[None].astype("float32"))
+    for module in (space.get("convolve"), space["layer"]):
+        if isinstance(module, torch.nn.Module) and list(module.parameters()):
+            order = (2, 3, 0, 1) if case["op"] == "transposed" else (3, 2, 0, 1)
+            module.weight.data = torch.from_numpy(taps(case, 3).transpose(order).copy())
+            module.bias.data[:] = 0
+    return space["layer"](image).detach().numpy()[0].transpose(1, 2, 0)
+
+
+def run_jax(case, code, x):
+    """The same in JAX."""
+    space = {}
+    exec(code, space)
+    image = x[None, :, :, None].astype("float32")
+    if case["op"] in ("max", "avg"):
+        return np.asarray(space["layer"](image))[0]
+    weights = taps(case, 1)
+    weights = weights.swapaxes(2, 3) if case["op"] == "transposed" else weights
+    return np.asarray(space["layer"](image, weights))[0]
+
+
+def run_onnx(case, code, x):
+    """The same in ONNX Runtime, channels moved last."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    space = {}
+    exec(code, space)
+    order = (2, 3, 0, 1) if case["op"] == "transposed" else (3, 2, 0, 1)
+    weights = [numpy_helper.from_array(taps(case, 1).transpose(order).copy(), "weight")]
+    graph = helper.make_graph(
+        [space["node"]],
+        "layer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, *x.shape])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        weights if case["op"] in ("conv", "transposed") else [],
+    )
+    opset = [helper.make_opsetid("", 21)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=10)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"x": x[None, None].astype("float32")})[0][0].transpose(1, 2, 0)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch, of even kernels
+@pytest.mark.parametrize("framework", ["keras", "torch", "jax", "onnx"])
+def test_code_does_what_it_claims(rules, framework):
+    """Each snippet, executed: every tap of every window reads the cell the picture shows."""
+    for module in {"onnx": ("onnx", "onnxruntime")}.get(framework, (framework,)):
+        pytest.importorskip(module, reason=f"{module} is not installed: its code was not run")
+    cases = rules.evaluate(
+        """([layers, rules, framework]) => layers.flatMap((layer) => rules.map((rule) => [
+          layer, Padding.ruleName(layer, rule), Padding.plan(layer, rule),
+          Padding.snippet(framework, layer, rule),
+        ]))""",
+        [LAYERS, RULES, framework],
+    )
+    run = globals()[f"run_{framework}"]
+    random = np.random.default_rng(0)
+    executed = 0
+    for case, name, plan, code in cases:
+        pool = case["op"] in ("max", "avg")
+        if pool and any(
+            max(a["before"], a["after"]) >= k for a, k in zip(plan, case["k"], strict=True)
+        ):
+            continue  # the page never shows it: a window in nothing but padding
+        x = np.arange(1, 1 + case["n"][0] * case["n"][1]).reshape(case["n"])
+        x = random.permutation(-x.reshape(-1)).reshape(x.shape).astype(float) if pool else x
+        wanted = claimed(case, plan, x)
+        found = run(case, code, x)
+        found = found[..., 0] if pool else found[..., : wanted.shape[-1]]
+        assert found.shape == wanted.shape, (name, case, code)
+        assert np.allclose(found, wanted, rtol=1e-6, atol=0), (name, case, code)
+        executed += 1
+    assert executed >= 140
+
+
+REFUSALS = [
+    (layer("conv", 8, 3, 2, 2), RULES[0], "Keras and tf.nn.convolution refuse"),
+    (layer("conv", 8, 3, 2, 2), RULES[1], "Keras and tf.nn.convolution refuse"),
+    (layer("conv", 8, 3, 1, 2), RULES[2], "ONNX Runtime refuses SAME_UPPER"),
+    (layer("conv", 8, 1, 1, 2), RULES[3], "ONNX Runtime refuses SAME_LOWER"),
+    (layer("max", 6, 2, 3), RULES[2], "ONNX Runtime refuses SAME_UPPER"),
+    (layer("max", 6, 1, 3), RULES[3], "ONNX Runtime refuses SAME_LOWER"),
+    (layer("avg", 8, 2, 4), RULES[2], "ONNX Runtime reads other cells under SAME_UPPER"),
+    (layer("avg", 8, 1, 4), RULES[3], "ONNX Runtime reads other cells under SAME_LOWER"),
+    (layer("transposed", 5, 2, 3), RULES[2], "ONNX Runtime returns 14 × 14"),
+    (layer("max", 6, 3, 2), RULES[4] | {"p": [2, 2]}, "PyTorch refuses: a pool’s"),
+    (layer("avg", 6, 3, 2), RULES[4] | {"p": [1, 2]}, "PyTorch refuses: a pool’s"),
+    (layer("conv", 6, 3, 2), RULES[0], 'PyTorch’s own padding="same" refuses'),
+    (layer("conv", 2, 3, 1), RULES[1], "leaves no output"),
+]
+
+
+def ask_framework(case, rule, remark):
+    """Build the layer as its rule names it, in the framework that is said to refuse."""
+    op, n, k, s, d = (case[name] for name in ("op", "n", "k", "s", "d"))
+    if remark.startswith("Keras"):
+        import keras
+
+        padding = {"same": "same", "valid": "valid"}[rule["kind"]]
+        keras.layers.Conv2D(1, k, strides=s, dilation_rate=d, padding=padding)(np.ones((1, *n, 1)))
+    elif remark.startswith("ONNX"):
+        kind = {"upper": "SAME_UPPER", "lower": "SAME_LOWER"}[rule["kind"]]
+        name = {"conv": "Conv", "max": "MaxPool", "avg": "AveragePool"}.get(op, "ConvTranspose")
+        dilations = f", dilations={d}" if op == "conv" else ""
+        code = (
+            f"from onnx import helper\nnode = helper.make_node('{name}', ['x'"
+            f"{', ' + repr('weight') if op in ('conv', 'transposed') else ''}], ['y'], "
+            f"kernel_shape={k}, strides={s}, auto_pad='{kind}'{dilations})"
+        )
+        x = np.arange(n[0] * n[1]).reshape(n)
+        y = run_onnx(case, code, x)
+        wanted = [m * t for m, t in zip(n, s, strict=True)]
+        if op == "transposed" and list(y.shape[:2]) != wanted:
+            raise ValueError(f"{y.shape[:2]} instead of {wanted}")
+        if op == "avg" and y[0, 0, 0] != x[: k[0], : k[1]].mean():
+            raise ValueError("the first window is not at cell (0, 0)")
+    else:
+        import torch
+        import torch.nn.functional as F
+
+        x, w = torch.ones(1, 1, *n), torch.ones(1, 1, *k)
+        if op == "conv":
+            F.conv2d(x, w, stride=s, padding="same" if "same" in remark else 0)
+        else:
+            {"max": F.max_pool2d, "avg": F.avg_pool2d}[op](x, k, s, padding=rule["p"])
+
+
+@pytest.mark.parametrize(
+    ("case", "rule", "remark"), REFUSALS, ids=[f"{r[0]['op']}-{r[2][:32]}" for r in REFUSALS]
+)
+def test_what_is_said_to_be_refused_is_refused(rules, case, rule, remark):
+    """The explorer says so, and the framework does so; without stride or dilation neither does."""
+    said = "(([layer, rule]) => Padding.verdict(layer, rule, rule).notes.join(' '))"
+    assert remark in rules.evaluate(said, [case, rule])
+    plain = case | {"s": [1, 1], "d": [1, 1], "n": [9, 9]}
+    assert remark not in rules.evaluate(said, [plain, rule | {"p": [1, 1]}])
+    if remark.startswith("ONNX"):
+        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: it was not asked")
+    if remark.startswith("Keras"):  # what the remark adds: this one call accepts it
+        import tensorflow as tf
+
+        kernel = tf.ones((*case["k"], 1, 1))
+        padding = rule["kind"].upper()
+        tf.nn.conv2d(tf.ones((1, *case["n"], 1)), kernel, case["s"], padding, dilations=case["d"])
+    with pytest.raises(Exception):  # noqa: B017 - each framework has its own
+        ask_framework(case, rule, remark)
+
+
+# ---- the page
+
+
+def result(page):
+    """The sentence that says it all."""
+    return page.get_by_role("status").inner_text()
+
+
+def number(page, label):
+    """The number field with this label, and no other that begins so."""
+    return page.get_by_role("spinbutton", name=label, exact=True)
+
+
+def windows(page):
+    """What the lines under the two pictures say."""
+    return page.locator(".ex-here").all_inner_texts()
+
+
+def test_the_default_case_is_drawn_at_build(visit):
+    """explorer.html holds what the script draws: the picture and the text that need no script."""
+    page = visit()
+    page.mouse.move(0, 0)
+    drawn = page.evaluate("document.querySelector('.explorer').innerHTML")
+    path = FOLDER / "explorer.html"
+    if os.environ.get("UPDATE_EXPLORER"):
+        path.write_text(drawn, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == drawn, "see the top of this file"
+
+
+def test_without_scripts(visit):
+    """The default case stands as a picture with its text, and nothing dead can be operated."""
+    page = visit(java_script_enabled=False)
+    assert "Shifted by 1 pixel." in result(page)
+    assert "No symmetric padding equals TensorFlow SAME." in result(page)
+    assert page.locator(".explorer svg").count() == 2
+    assert page.locator(".ex-window").first.get_attribute("width") not in (None, "0")
+    assert not page.locator(".explorer :is(input, select, button)").filter(visible=True).count()
+    page.get_by_text("Which input cells each output reads").click()
+    assert page.get_by_role("row", name="2 4 5 (6) 3 4 5").is_visible()
+
+
+def test_only_its_pages_load_it(known):
+    """The scripts are not in the head of every page."""
+    with_it = [p.name for p in known.rglob("*.html") if "explorer.js" in p.read_text("utf-8")]
+    assert set(with_it) <= {"explorer.html", "index.html"} and "explorer.html" in with_it
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_the_address_is_the_state(visit, known, scheme):
+    """A deep link, two changes, back and forward, a reload: over http and from a file."""
+    page = visit("?op=max&n=7&k=3&s=2&d=1&rule=same&with=lower&at=1,2",
+                 url=(known / PAGE).as_uri() if scheme == "file" else None)  # fmt: skip
+    assert result(page).startswith("Equal.")
+    assert windows(page)[0] == "Output (1, 2) reads rows 1–3; columns 3–5."
+    number(page, "Input size").fill("6")
+    number(page, "Input size").press("Tab")
+    assert result(page).startswith("Shifted by 1 pixel.")
+    page.get_by_role("radio", name="Convolution").check()
+    page.get_by_label("Rows and columns differ").check()
+    number(page, "Stride, columns").fill("1")
+    number(page, "Stride, columns").press("Tab")
+    assert "op=conv&n=6,6&k=3,3&s=2,1&d=1,1&rule=same&with=lower" in page.url
+    changed = result(page)
+    page.go_back()
+    page.go_back()
+    assert not page.get_by_label("Rows and columns differ").is_checked()
+    page.go_back()
+    assert page.get_by_role("radio", name="Max pool").is_checked()
+    assert number(page, "Input size").input_value() == "6"
+    page.go_back()
+    assert number(page, "Input size").input_value() == "7"
+    for _ in range(4):
+        page.go_forward()
+    assert result(page) == changed
+    page.reload()
+    assert result(page) == changed
+
+
+EXAMPLES = [
+    ("5×5, k 2, s 2", "Shifted by 1 pixel.", "SAME pads 0 before and 1 after, output 3 × 3"),
+    ("6×6, k 3, s 2", "Shifted by 1 pixel.", "No symmetric padding equals TensorFlow SAME."),
+    ("224 stem", "Shifted by 1 pixel.", "SAME pads 2 before and 3 after, output 112 × 112"),
+    ("225 stem", "Equal.", "Symmetric padding=3 equals TensorFlow SAME."),
+    ("Dilated", "Shifted by 1 pixel.", "Keras and tf.nn.convolution refuse stride with"),
+    ("Transposed", "Shifted by 1 pixel.", "SAME crops 0 before and 1 after, output 8 × 8"),
+]
+
+
+def test_examples(visit):
+    """Each says what its layer is known for, in the sentence, and becomes the address."""
+    page = visit()
+    assert page.locator(".ex-presets a").all_inner_texts() == [name for name, *_ in EXAMPLES]
+    for name, headline, sentence in EXAMPLES:
+        link = page.get_by_role("link", name=name, exact=True)
+        link.click()
+        assert result(page).startswith(headline), name
+        assert sentence in result(page)
+        assert page.url.endswith(link.get_attribute("href"))
+        assert page.locator(".ex-presets [aria-current]").all_inner_texts() == [name]
+
+
+def test_keyboard_alone(visit):
+    """Tab reaches the pictures and the sliders; arrows walk both windows together."""
+    page = visit()
+    panels = page.get_by_role("group", name="Windows. Arrow keys walk them.")
+    page.get_by_label("Second rule").focus()
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "ex-panels"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # there is no further window
+    assert windows(page) == [
+        "Output (1, 2) reads rows 2–4; columns 4–5 plus 1 of padding.",
+        "Output (1, 2) reads rows 1–3; columns 3–5.",
+    ]
+    page.keyboard.press("Home")
+    assert windows(page)[1].startswith("Output (0, 0) reads rows 0–1 plus 1 of padding")
+    page.keyboard.press("Tab")
+    slider = page.get_by_role("slider", name="Output row")
+    assert slider.evaluate("element => element === document.activeElement")
+    page.keyboard.press("ArrowRight")
+    assert windows(page)[0] == "Output (1, 0) reads rows 2–4; columns 0–2."
+    assert slider.get_attribute("aria-valuetext") == (
+        "row 1: TensorFlow SAME reads rows 2–4; columns 0–2; "
+        "PyTorch padding=1 reads rows 1–3; columns 0–1 plus 1 of padding"
+    )
+    page.wait_for_url("**at=1,0")
+    assert panels.get_by_role("img").first.get_attribute("aria-labelledby") == (
+        "ex-caption0 ex-here0"
+    )
+
+
+def test_mouse_and_touch(visit):
+    """Pointing and tapping choose the window whose centre is nearest."""
+    page = visit()
+    picture = page.locator(".explorer svg").first
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    page.mouse.move(box["x"] + 0.96 * box["width"], box["y"] + 0.96 * box["height"])
+    assert windows(page)[0].startswith("Output (2, 2) reads rows 4–5 plus 1 of padding")
+    phone = visit(viewport={"width": 360, "height": 740}, has_touch=True)
+    second = phone.locator(".explorer svg").nth(1)
+    second.scroll_into_view_if_needed()
+    box = second.bounding_box()
+    phone.touchscreen.tap(box["x"] + box["width"] - 3, box["y"] + 0.5 * box["height"])
+    assert windows(phone)[1] == "Output (1, 2) reads rows 1–3; columns 3–5."
+
+
+def test_copying_the_code(visit):
+    """The button puts exactly the code shown on the clipboard."""
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("radio", name="PyTorch", exact=True).check()
+    code = page.get_by_label("Code", exact=True).inner_text()
+    assert "padding=2" in code and "[..., 1:4, 1:4]" in code
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_text("Copied", exact=True).wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == code
+    page.get_by_role("radio", name="PyTorch padding=1").check()
+    assert "stride=2, padding=1)" in page.get_by_label("Code", exact=True).inner_text()
+
+
+HOSTILE = [
+    ("?n=99999&k=-3&s=0&d=x&rule=<script>", ["“99999” is outside 1 to 512", "“-3” is outside",
+     "“0” is outside", "“x” is not a whole number", "Rule “<script>” is unknown"]),
+    ("?n=&k=1e3&s=,&d=2,&rule=p&with=pads-1,9999,x", ["Input size “”", "Kernel “1e3”"]),
+    ("?op=__proto__&rule=constructor&with=toString&code=%00&at=-1,1e9", ["Operation “__proto__”"]),
+    ("?op=max&k=2&d=3&with=p64&rule=pads9,9,9,9", ["Dilation is explored", "smaller than its"]),
+    ("?n=512&k=16&s=1&d=8&rule=pads64,64&with=p64&at=300,300", []),
+    ("?n=1&k=16&s=16&d=8&rule=valid&with=valid", ["leaves no output"]),
+    ("?op=transposed&n=1&k=1&s=16&with=p64", ["leaves no output"]),
+    ("?n=%E0%A4%A&&&=&k=3=4&n=7", []),
+]  # fmt: skip
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """The address of a page with nothing but an explorer of the given kind, from a file."""
+
+    def write(kind=""):
+        markup = (FOLDER / "explorer.html").read_text("utf-8")
+        style = f'<link rel="stylesheet" href="{(FOLDER / FILES[2]).as_uri()}">'
+        scripts = [f'<script src="{(FOLDER / name).as_uri()}"></script>' for name in FILES[:2]]
+        page = f'{style}<div class="explorer" data-explorer="{kind}">{markup}</div>'
+        path = tmp_path / "explorer.html"
+        path.write_text("<!doctype html><meta charset=utf-8>" + page + "".join(scripts), "utf-8")
+        return path.as_uri()
+
+    return write
+
+
+@pytest.mark.parametrize(("query", "notices"), HOSTILE)
+def test_hostile_addresses(visit, bare, query, notices):
+    """What cannot be shown is corrected, and said so; the page is never blank."""
+    page = visit(query, url=bare())
+    said = result(page)
+    for notice in notices:
+        assert notice in said
+    assert re.match(r"(Equal|Shifted by \d+ pixels?|Different sizes|No output)\.", said)
+    assert page.locator(".explorer script").count() == 0
+    for picture in page.locator(".explorer svg").all():
+        assert len(picture.locator(".ex-cells").get_attribute("d")) > 10 or "No output" in said
+    assert not re.search(r"NaN|undefined|null", page.locator(".explorer").inner_html())
+    controls = page.locator(".explorer input[type=number]")
+    for value, low, high in controls.evaluate_all(
+        "all => all.map(e => [+e.value, +e.min, +e.max])"
+    ):
+        assert low <= value <= high
+
+
+def test_hostile_typing(visit):
+    """A wrong number is shown with the nearest one while it is typed, and replaced on leaving."""
+    page = visit()
+    size = number(page, "Input size")
+    for typed, shown in (("99999", "512"), ("-4", "1"), ("", "1"), ("2.5", "1")):
+        size.fill(typed)
+        assert page.locator(".ex-cells").first.get_attribute("d")
+        size.press("Tab")
+        assert size.input_value() == shown
+    assert "“2.5” is not a whole number; shown with 1." in result(page)
+
+
+def test_no_motion_for_those_who_ask(visit):
+    """The outline glides for others only."""
+    durations = "getComputedStyle(document.querySelector('.ex-window')).transitionDuration"
+    assert visit(reduced_motion="reduce").evaluate(durations) == "0s"
+    assert visit(reduced_motion="no-preference").evaluate(durations) != "0s"
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_fits_a_phone(visit, width):
+    """Nothing is wider than the screen, whatever is shown; fingers find every control."""
+    page = visit(viewport={"width": width, "height": 740})
+    for name in ("6×6, k 3, s 2", "224 stem", "Dilated", "Transposed"):
+        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("radio", name="ONNX", exact=True).check()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_label("Rows and columns differ").check()
+    page.get_by_label("First rule").select_option("Explicit pads")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    targets = page.locator(".explorer :is(.ex-presets a, button, select, label)").filter(
+        visible=True
+    )
+    heights = targets.evaluate_all("all => all.map(e => e.getBoundingClientRect().height)")
+    assert min(heights) >= 24
+
+
+def test_the_small_one(visit, bare):
+    """For the index: three numbers, SAME against padding=p, no address of its own, a way on."""
+    page = visit("?n=9", url=bare("small"))
+    numbers = page.locator("input[type=number]").filter(visible=True)
+    assert [field.get_attribute("name") for field in numbers.all()] == ["n0", "k0", "s0"]
+    number(page, "Input size").fill("7")
+    number(page, "Input size").press("Tab")
+    assert result(page).startswith("Equal.") and page.url.endswith("?n=9")
+    onward = page.get_by_role("link", name="All operations, rules and code for this layer")
+    assert onward.get_attribute("href") == (
+        "explorer.html?op=conv&n=7&k=3&s=2&d=1&rule=same&with=p1"
+    )
+
+
+# ---- accessibility and weight
+
+
+def axe():
+    """The source of axe-core, from the package that carries it."""
+    package = pytest.importorskip("axe_playwright_python", reason="axe was not run: no axe-core")
+    return Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+
+
+LARGE = "?op=avg&n=224,6&k=7,2&s=2,1&d=1,1&rule=pads2,3,0,1&with=p1,1&n=x"
+MODES = {
+    "light": ("", {}),
+    "dark": (LARGE, {"color_scheme": "dark"}),
+    "forced colours": ("", {"forced_colors": "active"}),
+    "320 px": (LARGE, {"viewport": {"width": 320, "height": 640}}),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_axe_finds_nothing(visit, mode):
+    """No violation, and nothing that axe could not decide, with everything opened."""
+    source = axe()
+    query, options = MODES[mode]
+    page = visit(query, **options)
+    page.locator(".explorer summary").click()
+    page.evaluate(source)
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = page.evaluate("(rules) => axe.run(document, {runOnly: rules, preload: false})", rules)
+    for kind in ("violations", "incomplete"):
+        named = [
+            f"{rule['id']}: {node['html'][:120]} {node['failureSummary']}"
+            for rule in found[kind]
+            for node in rule["nodes"]
+            # axe reads no contrast off a drawing: test_what_is_drawn_can_be_seen does
+            if not (kind == "incomplete" and node["html"].startswith("<text "))
+        ]
+        assert not named, f"{kind}: " + json.dumps(named, indent=1)
+    assert len(found["passes"]) > 20
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_is_drawn_can_be_seen(visit, mode):
+    """Each rule's colour has a contrast of 3 to the paper and to the cells, numbers 4.5."""
+    page = visit(**MODES[mode][1])
+    colours = page.evaluate(
+        """["tf", "pt", "ink", "line", "paper", "cell"].map((name) => {
+          const probe = document.createElement("i");
+          document.querySelector(".explorer").append(probe);
+          probe.style.color = `var(--ex-${name})`;
+          return [name, getComputedStyle(probe).color.match(/\\d+/g).slice(0, 3).map(Number)];
+        })"""
+    )
+
+    def luminance(rgb):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    light = {name: luminance(np.array(rgb) / 255) for name, rgb in colours}
+
+    def contrast(a, b):
+        low, high = sorted((light[a], light[b]))
+        return (high + 0.05) / (low + 0.05)
+
+    for ground in ("paper", "cell"):
+        assert contrast("tf", ground) >= 3 and contrast("pt", ground) >= 3
+        assert contrast("ink", ground) >= 4.5
+    assert contrast("line", "paper") >= 3
+
+
+def test_read_aloud(visit):
+    """The explorer as a screen reader meets it, in order."""
+    page = visit()
+    spoken = page.locator(".explorer").aria_snapshot()
+    print(spoken)
+    order = [
+        'navigation "Examples"',
+        'link "6×6, k 3, s 2"',
+        'group "Layer"',
+        'radiogroup "Operation"',
+        'radio "Convolution" [checked]',
+        'spinbutton "Input size": "6"',
+        'spinbutton "Dilation": "1"',
+        'checkbox "Rows and columns differ"',
+        'group "Two rules"',
+        'combobox "First rule"',
+        'combobox "Second rule"',
+        'spinbutton "p": "1"',
+        "- status:",
+        "Shifted by 1 pixel.",
+        "No symmetric padding equals TensorFlow SAME.",
+        'group "Windows. Arrow keys walk them."',
+        'img "TensorFlow SAME pads 0 before and 1 after, output 3 × 3 Output (0, 0) reads rows',
+        'img "PyTorch padding=1 pads 1 before and 1 after, output 3 × 3 Output (0, 0) reads rows',
+        'slider "Output row',
+        'slider "Output column',
+        "Which input cells each output reads",
+        'group "Code for"',
+        'group "in"',
+        'region "Code"',
+        'button "Copy"',
+    ]
+    place = 0
+    for line in order:
+        assert line in spoken[place:], f"{line} does not follow in\n{spoken}"
+        place = spoken.index(line, place)
+    assert spoken.count("status") == 1
+
+
+def test_budgets(known, visit, record_property):
+    """Weight and layout shift are limits; the time of an update at n = 32 is reported."""
+    shipped = [(known / "_static" / "explorer" / name).read_bytes() for name in FILES]
+    weight = sum(len(gzip.compress(file, 9)) for file in shipped)
+    assert weight <= BUDGET
+    page = visit("?n=32&k=3&s=1&d=1&rule=same&with=p2", viewport={"width": 360, "height": 740})
+    page.wait_for_load_state("load")
+    shift = page.evaluate(
+        """new Promise((done) => {
+          let sum = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) sum += entry.value;
+          }).observe({type: "layout-shift", buffered: true});
+          setTimeout(() => done(sum), 200);
+        })"""
+    )
+    assert shift <= 0.02
+    times = page.evaluate(
+        """(() => {
+          const size = document.querySelector("[name=n0]"), times = [];
+          for (let i = 0; i < 100; i++) {
+            size.value = 32 - (i % 2);
+            const start = performance.now();
+            size.dispatchEvent(new Event("input", {bubbles: true}));
+            document.querySelector(".explorer").getBoundingClientRect();  // the layout counts
+            times.push(performance.now() - start);
+          }
+          return times;
+        })()"""
+    )
+    report = {
+        "bytes, compressed": weight,
+        "layout shift": round(shift, 4),
+        "update, median ms": round(float(np.median(times)), 1),
+        "update, 95 % ms": round(float(np.percentile(times, 95)), 1),
+    }
+    for name, value in report.items():
+        record_property(name, value)
+    print(report)
