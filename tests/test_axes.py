@@ -1,6 +1,10 @@
 """`conv_same` and the layer table of chapter 10 against TensorFlow and Keras, axis by axis."""
 
 import itertools
+import os
+import platform
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -213,6 +217,24 @@ def test_mirrored_is_the_swapped_pair():
         padded = torch.nn.functional.pad(x, (right, left, bottom, top))
         wanted = torch.nn.functional.conv2d(padded, weight, None, s)
         assert torch.equal(chapter.mirrored(x, weight, stride=s), wanted)
+        assert torch.equal(chapter.mirrored(x[0], weight, stride=s), wanted[0])
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN is the default on x86 alone")
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_which_kernels_keep_the_law_in_3d(onednn):
+    """Where cells are left over oneDNN keeps the law; TensorFlow's own kernel, in float64, not."""
+    code = """
+import tensorflow as tf
+for dtype in ("float32", "float64"):
+    x = tf.reshape(tf.range(1, 7, dtype=dtype), (1, 1, 1, 6, 1))
+    y = tf.nn.conv3d(x, tf.ones((1, 1, 1, 1, 1), dtype), (1, 1, 1, 3, 1), "SAME")
+    print(*y.numpy().ravel().astype(int))
+"""
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-c", code]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines() == ["1 4" if onednn == "1" else "2 5", "2 5"]
 
 
 def test_sizes_may_be_left_open_in_an_export():

@@ -143,6 +143,8 @@ def test_setup_cell_comes_first_and_sets_the_same_things(path):
     if "torch" in imported:
         assert "torch.backends.cudnn.allow_tf32 = False" in source
         assert "torch.backends.cuda.matmul.allow_tf32 = False" in source
+    if {"tensorflow", "torch"} <= imported:  # compared bit for bit, so both on the CPU
+        assert 'tf.config.set_visible_devices([], "GPU")' in source
     for cell in cells[1:]:
         assert "os.environ" not in cell.source
 

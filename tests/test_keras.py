@@ -197,6 +197,13 @@ def dynamic_sizes():
     return keras.Model([image, strip], results), {"a", "c", "e"}, {"pad_a", "pad_c", "pad_e"}
 
 
+def no_convolutions():
+    """A model without convolutions."""
+    image = keras.Input((8, 8, 3), name="image")
+    padded = layers.ZeroPadding2D(1, name="pad")(image)
+    return keras.Model(image, layers.Dense(2, name="dense")(padded)), set(), set()
+
+
 def sequential():
     """A Sequential model."""
     model = keras.Sequential(
@@ -286,6 +293,7 @@ MODELS = [
     nothing_to_fold,
     two_paddings,
     dynamic_sizes,
+    no_convolutions,
     sequential,
     reused_layer,
     called_without_padding,
@@ -358,6 +366,60 @@ def test_nested_models():
     assert named_padding(folded.get_layer("inner")) == {"s1": "same", "s2": "valid"}
     assert named_padding(folded.get_layer("chain")) == {"a": "same", "b": "valid"}
     assert [layer.name for layer in folded.layers] == [layer.name for layer in model.layers]
+    assert_equal_outputs(model, folded, integer_inputs(model))
+
+
+def test_adapted_normalization_keeps_its_statistics():
+    """Normalization computes with constants made from its weights, also within another layer."""
+    image = keras.Input((9, 9, 3), name="image")
+    normalization = layers.Normalization(name="normalization")
+    normalization.adapt(np.random.default_rng(0).normal(100, 50, (4, 9, 9, 3)))
+    part = keras.Input((9, 3), name="part")
+    again = keras.Model(part, layers.Normalization(name="again")(part), name="inner")
+    again.layers[-1].adapt(np.random.default_rng(1).normal(2, 3, (4, 9, 3)))
+    x = layers.TimeDistributed(again, name="rows")(normalization(image))
+    x = convolution(name="a")(layers.ZeroPadding2D(1, name="pad")(x))
+    model = keras.Model(image, x)
+    folded = fold_zero_padding(model)
+    assert named_padding(folded) == {"a": "same"}
+    image = np.random.default_rng(2).normal(100, 50, (1, 9, 9, 3)).astype("float32")
+    np.testing.assert_allclose(outputs(model, [image]), outputs(folded, [image]), atol=1e-5)
+
+
+class Doubled(keras.Model):
+    """A functional model with a call() of its own beside the graph."""
+
+    def __init__(self, **options):
+        """Make the graph: one pair."""
+        image = keras.Input((9, 9, 3), name="image")
+        padded = layers.ZeroPadding2D(1, name="pad")(image)
+        super().__init__(image, convolution(name="a")(padded), **options)
+
+    def call(self, x, training=None, mask=None):
+        """Return twice what the graph says."""
+        return 2 * super().call(x)
+
+
+class DoubledChain(keras.Sequential):
+    """A Sequential model with a call() of its own."""
+
+    def call(self, x, training=None, mask=None):
+        """Return twice what the layers say."""
+        return 2 * super().call(x)
+
+
+def test_a_call_of_its_own_is_refused_and_left_alone_in_a_model():
+    """What a graph with its own call() computes is not in the graph."""
+    chain = DoubledChain([keras.Input((9, 9, 3)), layers.ZeroPadding2D(1), convolution()])
+    for wrong in (Doubled(), chain):
+        with pytest.raises(ValueError, match="model must be .*, got "):
+            fold_zero_padding(wrong)
+    image = keras.Input((9, 9, 3), name="image")
+    padded = layers.ZeroPadding2D(1, name="pad_b")(Doubled(name="doubled")(image))
+    model = with_integers(keras.Model(image, convolution(name="b")(padded)))
+    folded = fold_zero_padding(model)
+    assert named_padding(folded) == {"b": "same"}
+    assert named_padding(folded.get_layer("doubled")) == {"a": "valid"}
     assert_equal_outputs(model, folded, integer_inputs(model))
 
 

@@ -283,3 +283,5 @@ def test_mistakes_in_combination_are_named():
         conv_transpose2d_same(X, WEIGHT, groups=3)
     with pytest.raises(ValueError, match=r"^weight must have 4 axes, got shape \(4, 2, 3\)"):
         conv_transpose2d_same(X[:, :, 0], WEIGHT[..., 0])
+    with pytest.raises(ValueError, match=r"^weight must have 4 axes, got shape \(4, 2, 3\)"):
+        conv_transpose2d_same(X, WEIGHT[..., 0])
