@@ -9,10 +9,13 @@ NAME is a chapter's file name or any beginning of it ("01" will do); none means 
 import argparse
 import ast
 import base64
+import importlib.metadata
 import io
 import os
 import sys
 import tempfile
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +23,7 @@ import nbformat
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "onnx", "onnxruntime", "onnx2keras", "numpy")
 KEPT_CELL_METADATA = {"tags", "mystnb", "jupyter", "cellView", "book_figure"}
 
 
@@ -211,7 +215,8 @@ def palette_png(png):
 
 def clean(notebook):
     """Drop what differs between two runs or two editors, and make the figures light."""
-    notebook.metadata = {
+    executed = {k: v for k, v in notebook.metadata.items() if k == "executed"}
+    notebook.metadata = executed | {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
@@ -235,8 +240,27 @@ def figures(notebook):
             yield ROOT / cell.metadata["book_figure"], base64.b64decode(png)
 
 
+def framework_versions(notebook):
+    """Return {framework: version} of those that the notebook imports; local parts are cut off."""
+    imported = set()
+    for cell in code_cells(notebook):
+        for node in ast.walk(parse(cell)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names]
+                names = [node.module] if isinstance(node, ast.ImportFrom) else names
+                imported |= {name.split(".")[0] for name in names}
+    packages = importlib.metadata.packages_distributions()
+    return {
+        name: importlib.metadata.version(packages[name][0]).split("+")[0]
+        for name in FRAMEWORKS
+        if name in imported
+    }
+
+
 def execute(path):
     """Run one chapter from top to bottom in a fresh kernel and an empty folder; store its outputs.
+
+    When, how long and with what is stored in its metadata, for the book's status page.
 
     The file is left as it was if a cell fails (nbclient's CellExecutionError).
     """
@@ -246,6 +270,7 @@ def execute(path):
     # ipykernel then leaves the C++ libraries' log lines alone, exactly as it does under nbval:
     # TensorFlow 2.21 writes some that no setting silences.
     environment = os.environ | {"PYTEST_CURRENT_TEST": "make execute"}
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
@@ -256,6 +281,11 @@ def execute(path):
             resources={"metadata": {"path": folder}},
         )
         client.execute(env=environment)
+    notebook.metadata["executed"] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": round(time.monotonic() - start),
+        "versions": framework_versions(notebook),
+    }
     clean(notebook)
     write(notebook, path)
     for target, png in figures(notebook):
