@@ -1,10 +1,12 @@
 """Settings shared by all tests."""
 
+import functools
 import http.server
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,7 +52,7 @@ def copy_sources(folder):
 
 def build(sources, **variables):
     """Build the book; return the finished process, whose stdout holds everything it said."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GITHUB_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "SITE_"))}
     program = "from jupyter_book.cli.main import main; main()"  # it has no __main__
     command = [sys.executable, "-c", program, "build", sources, "-n", "-W", "--keep-going", "--all"]
     return subprocess.run(
@@ -84,6 +86,16 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
+def address(known):
+    """The address of the site on a local server."""
+    handler = functools.partial(QuietHandler, directory=known)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
 def chromium():
     """A headless Chromium; without one the test is skipped, except where CI promises it."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -99,3 +111,41 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@functools.cache
+def axe_core():
+    """The source of axe-core, from the package that carries it."""
+    package = pytest.importorskip("axe_playwright_python", reason="axe was not run: no axe-core")
+    return Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+
+
+AXE = """(contrast) => axe.run(document, {
+  preload: false,
+  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+  rules: {"color-contrast": {enabled: contrast}},
+}).then(({violations, incomplete, passes}) => [violations, incomplete, passes.length])"""
+
+
+def axe_objections(page, contrast=True):
+    """What axe-core finds wrong on a page, and what it cannot decide, a line for each element."""
+    page.evaluate(axe_core())
+    violations, incomplete, passes = page.evaluate(AXE, contrast)
+    assert passes > 15
+    return [
+        f"{rule['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for rule in violations + incomplete
+        for node in rule["nodes"]
+        # Two contrasts that axe leaves open: on a drawing (test_what_is_drawn_can_be_seen measures
+        # those), and of signs such as a minus in a formula, which have the colour of its letters.
+        if not (rule in incomplete and node["html"].startswith(("<text ", "<mo")))
+    ]
+
+
+LAYOUT_SHIFT = """new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) sum += entry.value;
+  }).observe({type: "layout-shift", buffered: true});
+  setTimeout(() => done(sum), 200);
+})"""

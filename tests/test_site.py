@@ -2,11 +2,9 @@
 
 import functools
 import gzip
-import http.server
 import re
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +12,7 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import QuietHandler, build, built, copy_sources
+from conftest import LAYOUT_SHIFT, axe_objections, build, built, copy_sources
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
@@ -22,10 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "book" / "_ext"))
 
 from book_site import find_branch, find_repository  # noqa: E402
+from front_matter import describe, find_address, reading_minutes  # noqa: E402
 from mathml import to_mathml  # noqa: E402
 from sphinx.errors import ConfigError  # noqa: E402
 
-PAGE_BUDGET = 320_000  # bytes, each file compressed: everything the browser fetches for one page
+BUDGET = 250_000  # bytes, each file compressed: everything the browser fetches for one page
+BUDGET_WITH_MATHS = 320_000
+LAYOUT_SHIFT_BUDGET = 0.02
+BASE = "https://example.github.io/padding.book/"  # of the site `known`, by conftest's REPOSITORY
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 NOTEBOOKS = [name for name in CHAPTERS if (ROOT / f"{name}.ipynb").exists()]
@@ -157,40 +159,260 @@ def css_urls(css):
     return [a or b for a, b in re.findall(pattern, css)]
 
 
-def test_a_browser_loads_every_page(known, chromium):
-    """No request leaves the site, nothing fails, nothing is wider than a phone or heavy."""
-    handler = functools.partial(QuietHandler, directory=known)
-    problems = []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        base = f"http://127.0.0.1:{server.server_port}/"
-        for path in pages(known):
-            tab = chromium.new_page(viewport={"width": 360, "height": 740})
-            requests, name = set(), path.relative_to(known).as_posix()
+def names(site):
+    """The address of each page within the site."""
+    return [path.relative_to(site).as_posix() for path in pages(site)]
 
-            def complain(what, name=name):
-                problems.append(f"{name}: {what}")
 
-            tab.on("request", lambda request, seen=requests: seen.add(request.url))
-            tab.on("requestfailed", lambda request, say=complain: say(f"failed: {request.url}"))
-            tab.on("pageerror", lambda error, say=complain: say(f"script error: {error}"))
-            tab.on("console", lambda message, say=complain:
-                   say(message.text) if message.type in ("error", "warning") else None)  # fmt: skip
-            tab.goto(base + name, wait_until="networkidle")
-            if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                complain("wider than 360 px")
-            tab.close()
-            weight = 0
-            for url in requests:
-                if url.startswith(base):
-                    file = known / unquote(urlsplit(url).path).lstrip("/")
-                    weight += len(gzip.compress(file.read_bytes()))
-                elif not url.startswith("data:"):
-                    complain(f"leaves the site: {url}")
-            if not 0 < weight <= PAGE_BUDGET:
-                complain(f"{weight} bytes")
-        server.shutdown()
+def test_a_browser_loads_every_page(known, chromium, address):
+    """No request leaves the site, nothing fails or moves, no page is heavy or too wide."""
+    problems, weights = [], {}
+    for name in names(known):
+        tab = chromium.new_page(viewport={"width": 360, "height": 740})
+        requests = set()
+
+        def complain(what, name=name):
+            problems.append(f"{name}: {what}")
+
+        tab.on("request", lambda request, seen=requests: seen.add(request.url))
+        tab.on("requestfailed", lambda request, say=complain: say(f"failed: {request.url}"))
+        tab.on("pageerror", lambda error, say=complain: say(f"script error: {error}"))
+        tab.on("console", lambda message, say=complain:
+               say(message.text) if message.type in ("error", "warning") else None)  # fmt: skip
+        tab.goto(address + name, wait_until="networkidle")
+        if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            complain("wider than 360 px")
+        shift = tab.evaluate(LAYOUT_SHIFT)
+        if shift > LAYOUT_SHIFT_BUDGET:
+            complain(f"layout shift {shift:.3f}")
+        budget = BUDGET_WITH_MATHS if tab.locator("math").count() else BUDGET
+        tab.close()
+        weights[name] = 0
+        for url in requests:
+            if url.startswith(address):
+                file = known / unquote(urlsplit(url).path).lstrip("/")
+                weights[name] += len(gzip.compress(file.read_bytes()))
+            elif not url.startswith("data:"):
+                complain(f"leaves the site: {url}")
+        if not 0 < weights[name] <= budget:
+            complain(f"{weights[name]} bytes")
+    print(weights)
     assert not problems
+
+
+# axe weighs the colours of each piece of code, thousands on a page. Those with the same class on
+# the same ground look the same, so one of each is enough.
+ONE_OF_EACH = """() => {
+  const seen = new Set();
+  for (const piece of document.querySelectorAll("pre span[class]")) {
+    const look = piece.className + !!piece.closest(".cell_output");
+    if (seen.has(look)) piece.replaceWith(piece.textContent);
+    seen.add(look);
+  }
+  document.body.normalize();
+  for (const block of document.querySelectorAll("details")) block.open = true;
+}"""
+TALL = {"width": 1280, "height": 2400}  # the whole sidebar: axe cannot judge what is scrolled away
+PHONE = {"width": 320, "height": 640}
+MEDIA = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced colours": {"forced_colors": "active"},
+    "print": {"forced_colors": "none", "media": "print"},  # on a dark screen
+}
+
+
+@pytest.mark.parametrize("size", ["wide", "320 px"])
+def test_axe_finds_nothing_on_any_page(known, chromium, address, size):
+    """No violation and nothing undecided, with everything opened.
+
+    Every page in every mode, and colours where they can differ: in light and dark, and on paper for
+    the first chapter. At 320 px they are those of "light", and forced ones are the reader's own.
+    """
+    viewport = TALL if size == "wide" else PHONE
+    context = chromium.new_context(reduced_motion="reduce", viewport=viewport)
+    objections = []
+    for name in names(known):
+        if name == "index.html":  # leads at once to the first page
+            continue
+        page = context.new_page()
+        page.goto(address + name, wait_until="load")
+        page.evaluate(ONE_OF_EACH)
+        page.wait_for_timeout(100)  # the theme makes what scrolls reachable a moment after loading
+        for mode in MEDIA if size == "wide" else ["light"]:
+            page.emulate_media(**MEDIA[mode])
+            dark = mode in ("dark", "forced colours")
+            theme = f"document.documentElement.dataset.theme == '{'dark' if dark else 'light'}'"
+            page.wait_for_function(theme)
+            paper = mode == "print" and name == f"{NOTEBOOKS[0]}.html"
+            colours = size == "wide" and (mode in ("light", "dark") or paper)
+            found = axe_objections(page, contrast=colours)
+            objections += [f"{name}, {mode}: {objection}" for objection in found]
+        page.close()
+    context.close()
+    assert not objections, "\n".join(objections)
+
+
+def meta(soup):
+    """The tags that search engines and link previews read."""
+    tags = soup.select("meta[name][content], meta[property][content]")
+    return {tag.get("name") or tag["property"]: tag["content"] for tag in tags}
+
+
+def test_each_page_has_its_card(known):
+    """A description of its own; absolute addresses of the page and of a picture that is there."""
+    descriptions = {}
+    for path, soup in pages(known).items():
+        tags, name = meta(soup), path.relative_to(known).as_posix()
+        descriptions[name] = tags["description"]
+        assert 40 <= len(tags["description"]) <= 300 and not re.search(r"[\\<$]", str(tags)), name
+        assert tags["og:title"] and tags["og:description"] == tags["description"]
+        assert tags["og:site_name"] == "Same Is Not the Same"
+        assert tags["twitter:card"] == "summary_large_image"
+        assert tags["og:image"] == BASE + "_static/card.png"
+        if name != "index.html":  # the way to the first page, and so its card
+            assert tags["og:url"] == soup.select_one("link[rel=canonical]")["href"] == BASE + name
+    assert len(set(descriptions.values())) == len(descriptions) - 1
+    card = (known / "_static" / "card.png").read_bytes()
+    assert [int.from_bytes(card[i : i + 4], "big") for i in (16, 20)] == [1200, 630]
+    assert len(card) <= 80_000
+
+
+def test_the_site_map_names_each_page(known):
+    """The pages of the book, in its order, by their full addresses."""
+    soup = BeautifulSoup((known / "sitemap.xml").read_text(encoding="utf-8"), "html.parser")
+    expected = [f"{BASE}{name}.html" for name in [TOC["root"], *CHAPTERS]]
+    assert [tag.get_text() for tag in soup.find_all("loc")] == expected
+
+
+def test_an_unknown_address_is_not_made_up(unknown):
+    """Nobody said where the site will be: no map, no canonical link, no picture for a card."""
+    assert not (unknown / "sitemap.xml").exists()
+    for soup in pages(unknown).values():
+        tags = meta(soup)
+        assert tags["description"] and tags["twitter:card"] == "summary"
+        assert not {"og:url", "og:image"} & set(tags)
+        assert not soup.select("link[rel=canonical]")
+
+
+def test_the_address_of_the_site():
+    """SITE_URL comes first, then GitHub Pages'; an owner's own site is at its root."""
+    assert find_address({}) == ""
+    assert find_address({"GITHUB_REPOSITORY": "Owner/Name"}) == "https://owner.github.io/Name/"
+    assert find_address({"GITHUB_REPOSITORY": "o/o.github.io"}) == "https://o.github.io/"
+    own = {"SITE_URL": "https://example.org/book", "GITHUB_REPOSITORY": "a/b"}
+    assert find_address(own) == "https://example.org/book/"
+    for wrong in ("example.org", "ftp://example.org", 'https://a.b/"x', "https://a b"):
+        with pytest.raises(ConfigError, match="SITE_URL"):
+            find_address({"SITE_URL": wrong})
+
+
+def test_describe():
+    """Whole sentences, at most about 200 letters, formulas as text; never nothing."""
+    assert describe("<p><b>A &amp; b.</b> <math><mi>n</mi><mo>/</mo><mi>s</mi></math>!</p>") == (
+        "A & b. n/s!"
+    )
+    assert describe(f"<p>One. Two. {'x' * 200}. Three.</p>") == "One. Two."
+    assert "TensorFlow" in describe("<h1>Nothing else</h1>")
+
+
+def test_the_line_under_a_title(known, unknown):
+    """A chapter says how long it takes, and leads to Colab, where that is known, and to itself."""
+    for name in NOTEBOOKS:
+        for site in (known, unknown):
+            line = parse(site / f"{name}.html").select_one("h1 + .page-facts")
+            chapter, minutes, *_ = [item.get_text() for item in line.select("li")]
+            assert chapter == f"Chapter {int(Path(name).name[:2])}"
+            said = re.search(r"You need:.*?(\d+ minutes)", line.find_next("p").parent.get_text())
+            assert minutes == said[1]
+            links = {link.get_text(): link for link in line.select("a")}
+            download = links.pop("Download notebook")
+            assert download.has_attr("download")
+            file = (site / f"{name}.html").parent / download["href"]
+            assert file.read_bytes() == (ROOT / f"{name}.ipynb").read_bytes()
+            path = f"github/example/padding.book/blob/topic/x/{name}.ipynb"
+            colab = {"Run in Colab": f"https://colab.research.google.com/{path}"}
+            expected = colab if site == known else {}
+            assert {text: link["href"] for text, link in links.items()} == expected
+
+
+def test_reading_time_without_a_word_of_the_author():
+    """200 words a minute, and never no time at all."""
+    assert reading_minutes(f"<p>{'word ' * 900}</p>") == 4  # 4.5, rounded to even
+    assert reading_minutes("<p>short</p>") == 1
+
+
+def test_next_and_previous(known):
+    """The pages form one chain, in the order of the contents."""
+    chain = [TOC["root"], *CHAPTERS]
+    for before, after in zip(chain, chain[1:], strict=False):
+        for here, link, there in ((before, "right-next", after), (after, "left-prev", before)):
+            page = known / f"{here}.html"
+            href = parse(page).select_one(f"a.{link}")["href"]
+            assert (page.parent / href).resolve() == (known / f"{there}.html").resolve()
+
+
+def test_the_plain_text_is_the_book(known):
+    """llms.txt holds each page's title, in order, and the code that the chapters derive."""
+    text = (known / "llms.txt").read_text(encoding="utf-8")
+    titles = [parse(known / f"{name}.html").h1.get_text()[:-1] for name in [TOC["root"], *CHAPTERS]]
+    heads = re.sub("[’']", "'", "\n".join(re.findall("^# .*$", text, re.MULTILINE)))
+    places = [heads.index("# " + title.replace("’", "'")) for title in titles]
+    assert places == sorted(places)
+    assert text.count("```python\n") > 50 and "\ndef same_padding(" in text
+
+
+def test_search_finds_a_word(chromium, address):
+    """Over http, without any service: the pages that have the word, with what stands around it."""
+    page = chromium.new_page()
+    page.goto(f"{address}search.html?q=dilation")
+    page.get_by_text(re.compile(r"found \d+ page")).wait_for()
+    assert page.locator("#search-results li").count() >= 5
+    page.locator("#search-results .context", has_text="dilation").first.wait_for()
+    page.close()
+
+
+def test_by_keyboard_alone(chromium, address):
+    """The first stop skips to the text; focus shows; what is folded opens; what is wide scrolls."""
+    page = chromium.new_page(viewport={"width": 240, "height": 740})
+    page.goto(f"{address}{NOTEBOOKS[0]}.html", wait_until="networkidle")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main-content")
+    summary = page.locator(".cell summary").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".cell details").first.get_attribute("open") is not None
+    page.wait_for_timeout(400)  # the theme looks for what scrolls in its own time
+    for what in ("pre", "div.math", ".pst-scrollable-table-container"):
+        unreachable = page.locator(what).evaluate_all(
+            "all => all.filter(e => e.scrollWidth > e.clientWidth && e.tabIndex < 0).length"
+        )
+        assert not unreachable, what
+    wide = page.locator("div.math[tabindex]").first
+    wide.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.close()
+
+
+def test_on_paper(chromium, address):
+    """The article alone, dark on white whatever the screen shows; what is folded stays away."""
+    page = chromium.new_page(color_scheme="dark")
+    page.goto(f"{address}{NOTEBOOKS[0]}.html", wait_until="networkidle")
+    page.emulate_media(media="print")
+    page.wait_for_function("document.documentElement.dataset.theme == 'light'")
+    for gone in ("header", "nav", "button", ".page-facts", "summary", ".prev-next-area"):
+        assert not page.locator(gone).filter(visible=True).count(), gone
+    assert page.locator("h1").filter(visible=True).count() == 1
+    colours = "[getComputedStyle(document.body).color, getComputedStyle(document.body).background]"
+    colour, ground = page.evaluate(colours)
+    assert colour == "rgb(0, 0, 0)" and ground.startswith("rgb(255, 255, 255)")
+    page.emulate_media(media="screen")
+    page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    page.close()
 
 
 def count_formulas(markdown):

@@ -19,6 +19,7 @@ GITHUB_REMOTE = re.compile(
     r"(?P<name>[^/]+/[^/]+?)(?:\.git)?/?"
 )
 FONTAWESOME_JS = re.compile(r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+EMPTY_HEAD = re.compile(r'<th class="head">(?:<p></p>)?</th>')  # a header of nothing: axe objects
 SUMMARY_LABEL = ' aria-label="Toggle hidden content"'  # hides what the reader sees: axe 2.5.3
 
 
@@ -94,6 +95,7 @@ def drop_dead_weight(app, exception):
     for page in Path(app.outdir).rglob("*.html"):
         html = page.read_text(encoding="utf-8")
         slim = FONTAWESOME_JS.sub("", html).replace(SUMMARY_LABEL, "")
+        slim = EMPTY_HEAD.sub("<td></td>", slim)
         if slim != html:
             page.write_text(slim, encoding="utf-8")
     static = Path(app.outdir, "_static")
