@@ -78,6 +78,12 @@ def known(tmp_path_factory):
     return built(copy_sources(tmp_path_factory.mktemp("known") / "book"), **REPOSITORY)
 
 
+def page_names(site):
+    """The address of each page within the site."""
+    paths = [path.relative_to(site) for path in sorted(site.rglob("*.html"))]
+    return [path.as_posix() for path in paths if path.parts[0] not in ("_static", "_sources")]
+
+
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """A file server that keeps its log to itself."""
 
@@ -140,6 +146,9 @@ def axe_objections(page, contrast=True):
         # those), and of signs such as a minus in a formula, which have the colour of its letters.
         if not (rule in incomplete and node["html"].startswith(("<text ", "<mo")))
     ]
+
+
+TALL = {"width": 1280, "height": 2400}  # the whole sidebar: axe cannot judge what is scrolled away
 
 
 LAYOUT_SHIFT = """new Promise((done) => {

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import LAYOUT_SHIFT, ROOT, axe_objections
+from conftest import LAYOUT_SHIFT, ROOT, TALL, axe_objections
 
 from notebooks import load
 
@@ -664,9 +664,9 @@ def test_the_small_one(visit, bare):
 
 LARGE = "?op=avg&n=224,6&k=7,2&s=2,1&d=1,1&rule=pads2,3,0,1&with=p1,1&n=x"
 MODES = {
-    "light": ("", {}),
-    "dark": (LARGE, {"color_scheme": "dark"}),
-    "forced colours": ("", {"forced_colors": "active"}),
+    "light": ("", {"viewport": TALL}),
+    "dark": (LARGE, {"color_scheme": "dark", "viewport": TALL}),
+    "forced colours": ("", {"forced_colors": "active", "viewport": TALL}),
     "320 px": (LARGE, {"viewport": {"width": 320, "height": 640}}),
 }
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import LAYOUT_SHIFT, axe_objections, build, built, copy_sources
+from conftest import LAYOUT_SHIFT, build, built, copy_sources, page_names
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
@@ -51,9 +51,7 @@ def faulty(tmp_path_factory):
 
 def pages(site):
     """Each page of a site, parsed, under its path."""
-    skipped = ("_static", "_sources")
-    paths = [p for p in site.rglob("*.html") if p.relative_to(site).parts[0] not in skipped]
-    return {path: parse(path) for path in sorted(paths)}
+    return {site / name: parse(site / name) for name in page_names(site)}
 
 
 @functools.cache
@@ -159,15 +157,10 @@ def css_urls(css):
     return [a or b for a, b in re.findall(pattern, css)]
 
 
-def names(site):
-    """The address of each page within the site."""
-    return [path.relative_to(site).as_posix() for path in pages(site)]
-
-
 def test_a_browser_loads_every_page(known, chromium, address):
     """No request leaves the site, nothing fails or moves, no page is heavy or too wide."""
     problems, weights = [], {}
-    for name in names(known):
+    for name in page_names(known):
         tab = chromium.new_page(viewport={"width": 360, "height": 740})
         requests = set()
 
@@ -198,59 +191,6 @@ def test_a_browser_loads_every_page(known, chromium, address):
             complain(f"{weights[name]} bytes")
     print(weights)
     assert not problems
-
-
-# axe weighs the colours of each piece of code, thousands on a page. Those with the same class on
-# the same ground look the same, so one of each is enough.
-ONE_OF_EACH = """() => {
-  const seen = new Set();
-  for (const piece of document.querySelectorAll("pre span[class]")) {
-    const look = piece.className + !!piece.closest(".cell_output");
-    if (seen.has(look)) piece.replaceWith(piece.textContent);
-    seen.add(look);
-  }
-  document.body.normalize();
-  for (const block of document.querySelectorAll("details")) block.open = true;
-}"""
-TALL = {"width": 1280, "height": 2400}  # the whole sidebar: axe cannot judge what is scrolled away
-PHONE = {"width": 320, "height": 640}
-MEDIA = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "forced colours": {"forced_colors": "active"},
-    "print": {"forced_colors": "none", "media": "print"},  # on a dark screen
-}
-
-
-@pytest.mark.parametrize("size", ["wide", "320 px"])
-def test_axe_finds_nothing_on_any_page(known, chromium, address, size):
-    """No violation and nothing undecided, with everything opened.
-
-    Every page in every mode, and colours where they can differ: in light and dark, and on paper for
-    the first chapter. At 320 px they are those of "light", and forced ones are the reader's own.
-    """
-    viewport = TALL if size == "wide" else PHONE
-    context = chromium.new_context(reduced_motion="reduce", viewport=viewport)
-    objections = []
-    for name in names(known):
-        if name == "index.html":  # leads at once to the first page
-            continue
-        page = context.new_page()
-        page.goto(address + name, wait_until="load")
-        page.evaluate(ONE_OF_EACH)
-        page.wait_for_timeout(100)  # the theme makes what scrolls reachable a moment after loading
-        for mode in MEDIA if size == "wide" else ["light"]:
-            page.emulate_media(**MEDIA[mode])
-            dark = mode in ("dark", "forced colours")
-            theme = f"document.documentElement.dataset.theme == '{'dark' if dark else 'light'}'"
-            page.wait_for_function(theme)
-            paper = mode == "print" and name == f"{NOTEBOOKS[0]}.html"
-            colours = size == "wide" and (mode in ("light", "dark") or paper)
-            found = axe_objections(page, contrast=colours)
-            objections += [f"{name}, {mode}: {objection}" for objection in found]
-        page.close()
-    context.close()
-    assert not objections, "\n".join(objections)
 
 
 def meta(soup):
