@@ -50,7 +50,7 @@ class Status(SphinxDirective):
                 self.env.note_dependency(str(path))
                 body += row(self.link(page, path.stem), *cells(executed(path)))
         group += body
-        return [nodes.table("", group)]
+        return [nodes.table("", group, classes=["status"])]
 
     def link(self, page, text):
         """Return a link to a page, which Sphinx resolves and labels with the page's title."""
