@@ -364,6 +364,12 @@ def test_every_mutant_is_killed():
     assert [name for name, (failed, _) in verdicts().items() if not failed] == []
 
 
+def test_what_is_not_a_number_is_wrong():
+    """A port that returns NaN, as a mean over nothing does, fails every case."""
+    lost = {name: lambda *a, f=f: f(*a) * np.float32("nan") for name, f in book_port().items()}
+    assert len(page_test()["wrong_cases"](**lost)) == 10
+
+
 def test_every_case_is_needed():
     """Each case is the only one to catch some mutant; without it that one would pass."""
     alone = {failed[0]: name for name, (failed, _) in verdicts().items() if len(failed) == 1}
@@ -397,7 +403,7 @@ BACK = [((h, w), k, s, p) for (h, w), k, s in [((6, 6), (3, 3), (2, 2)), ((7, 9)
         ((5, 8), (4, 4), (1, 2))] for p in [(1, 1), (2, 0), (0, 1)]]  # fmt: skip
 BACK_LAYERS = ["nn.Conv2d", "nn.MaxPool2d", "nn.AvgPool2d", "nn.ConvTranspose2d"]
 FRAMEWORKS = ["TensorFlow", "Keras", "PyTorch", "JAX", "ONNX"]
-KINDS = ["Convolution", "Depthwise, grouped", "Max pool", "Average pool", "Transposed"]
+KINDS = ["Convolution", "Depthwise", "Max pool", "Average pool", "Transposed"]
 
 
 @cache
@@ -422,7 +428,7 @@ def sheet():
 def allowed(kind, framework, size, kernel, stride, dilation):
     """Tell whether the page offers that layer in that framework: its own comments, as code."""
     dilated, strided = dilation != (1, 1), stride != (1, 1)
-    if kind == "Depthwise, grouped" and framework in ("TensorFlow", "Keras"):
+    if kind == "Depthwise" and framework in ("TensorFlow", "Keras"):
         return stride[0] == stride[1] and not (dilated and strided)
     if "pool" in kind or kind == "Transposed":
         even_at_1 = any(s == 1 and k % 2 == 0 for k, s in zip(kernel, stride, strict=True))
@@ -435,7 +441,7 @@ def integers(rng, kind, size, kernel):
     if "pool" in kind.lower():
         return -3600.0 * rng.integers(1, 10, (2, *size, 4)).astype("float32"), None
     x = rng.integers(-9, 10, (2, *size, 4)).astype("float32")
-    ends = {"Depthwise, grouped": (4, 2), "Transposed": (6, 4)}.get(kind, (4, 6))
+    ends = {"Depthwise": (4, 2), "Transposed": (6, 4)}.get(kind, (4, 6))
     return x, rng.integers(-9, 10, (*kernel, *ends)).astype("float32")
 
 
@@ -517,7 +523,7 @@ def reference(kind, x, w, size, kernel, stride, dilation):
     if kind == "Transposed":
         shape = (len(x), size[0] * stride[0], size[1] * stride[1], w.shape[2])
         return tf.nn.conv2d_transpose(x, w, shape, stride, "SAME").numpy()
-    if kind == "Depthwise, grouped":  # a full kernel, zero where channel and group differ
+    if kind == "Depthwise":  # a full kernel, zero where channel and group differ
         full = np.zeros((*kernel, 4, 4, 2), "float32")
         for channel in range(4):
             full[:, :, channel, channel] = w[:, :, channel]
