@@ -13,6 +13,7 @@ from notebooks import (
     figures,
     has_tag,
     homes,
+    imported_packages,
     parse,
     read,
     recap_cells,
@@ -111,17 +112,9 @@ def test_is_of_reasonable_size(path):
 @every_chapter
 def test_stands_alone(path):
     """No import from the repository and no file read by a fixed name: it runs anywhere."""
+    assert imported_packages(read(path)) <= THIRD_PARTY | sys.stdlib_module_names
     for cell in code_cells(read(path)):
         for node in ast.walk(parse(cell)):
-            modules = []
-            if isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, cell.source
-                modules = [node.module]
-            for module in modules:
-                top = module.split(".")[0]
-                assert top in THIRD_PARTY | sys.stdlib_module_names, f"import of {module}"
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
                 reads = re.search(r"(^|\.)(open|load|loadtxt|read_text|read_bytes|imread)$", name)

@@ -1,10 +1,5 @@
 """Chapter 5's PyTorch recipes against TensorFlow and Keras; real layers, exact values."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
 import shutil
 import types
 import warnings

@@ -37,6 +37,12 @@ def requirements(what):
     return pins
 
 
+def state(what):
+    """Return a digest of all that an installation of `what` is made of."""
+    constraints = (ROOT / "constraints.txt").read_bytes()
+    return hashlib.sha256("\n".join(requirements(what)).encode() + constraints).hexdigest()
+
+
 def explain(log):
     """Return the likely cause of a failed installation, read from pip's log."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
@@ -56,10 +62,8 @@ def install(what):
             "`make PYTHON=python3.12 ...`".format(*low, *high, *sys.version_info[:2])
         )
     pins = requirements(what)
-    constraints = (ROOT / "constraints.txt").read_bytes()
-    state = hashlib.sha256("\n".join(pins).encode() + constraints).hexdigest()
     stamp = VENV / (".installed-" + what)
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == state:
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == state(what):
         return
     free = shutil.disk_usage(str(ROOT)).free / 1e9
     if free < NEEDED_GB[what]:
@@ -74,10 +78,8 @@ def install(what):
     options = ["--log", str(log), "--constraint", str(ROOT / "constraints.txt")]
     if subprocess.call([*pip, *options, *pins]) != 0:
         fail("the installation failed: " + explain(log))
-    stamp.write_text(state)
-    if what == "all":
-        book = "\n".join(requirements("book")).encode() + constraints
-        (VENV / ".installed-book").write_text(hashlib.sha256(book).hexdigest())
+    for part in ("book", "all") if what == "all" else (what,):
+        (VENV / (".installed-" + part)).write_text(state(part))
 
 
 if __name__ == "__main__":

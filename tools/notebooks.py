@@ -240,15 +240,21 @@ def figures(notebook):
             yield ROOT / cell.metadata["book_figure"], base64.b64decode(png)
 
 
-def framework_versions(notebook):
-    """Return {framework: version} of those that the notebook imports; local parts are cut off."""
-    imported = set()
+def imported_packages(notebook):
+    """Return the names of the top-level packages that a notebook imports; "" if from its folder."""
+    found = set()
     for cell in code_cells(notebook):
         for node in ast.walk(parse(cell)):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [alias.name for alias in node.names]
-                names = [node.module] if isinstance(node, ast.ImportFrom) else names
-                imported |= {name.split(".")[0] for name in names}
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add("" if node.level else node.module.split(".")[0])
+    return found
+
+
+def framework_versions(notebook):
+    """Return {framework: version} of those that the notebook imports; local parts are cut off."""
+    imported = imported_packages(notebook)
     packages = importlib.metadata.packages_distributions()
     return {
         name: importlib.metadata.version(packages[name][0]).split("+")[0]
