@@ -36,7 +36,10 @@ def root():
     return ROOT
 
 
-REPOSITORY = {"GITHUB_REPOSITORY": "example/padding.book", "GITHUB_REF": "refs/heads/topic/x"}
+REPOSITORY = {
+    "GITHUB_REPOSITORY": "example/padding.book",
+    "GITHUB_REF": "refs/heads/topic/x",
+}
 
 
 def copy_sources(folder):
@@ -52,9 +55,21 @@ def copy_sources(folder):
 
 def build(sources, **variables):
     """Build the book; return the finished process, whose stdout holds everything it said."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "SITE_"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "SITE_"))
+    }
     program = "from jupyter_book.cli.main import main; main()"  # it has no __main__
-    command = [sys.executable, "-c", program, "build", sources, "-n", "-W", "--keep-going", "--all"]
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "build",
+        sources,
+        "-n",
+        "-W",
+        "--keep-going",
+        "--all",
+    ]
     return subprocess.run(
         command,
         env=environment | variables,
@@ -81,7 +96,11 @@ def known(tmp_path_factory):
 def page_names(site):
     """The address of each page within the site."""
     paths = [path.relative_to(site) for path in sorted(site.rglob("*.html"))]
-    return [path.as_posix() for path in paths if path.parts[0] not in ("_static", "_sources")]
+    return [
+        path.as_posix()
+        for path in paths
+        if path.parts[0] not in ("_static", "_sources")
+    ]
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -114,7 +133,9 @@ def chromium():
         reason = "no Chromium or no Playwright: the pages were not loaded in a browser"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"]
+        )
         yield browser
         browser.close()
 
@@ -122,7 +143,9 @@ def chromium():
 @functools.cache
 def axe_core():
     """The source of axe-core, from the package that carries it."""
-    package = pytest.importorskip("axe_playwright_python", reason="axe was not run: no axe-core")
+    package = pytest.importorskip(
+        "axe_playwright_python", reason="axe was not run: no axe-core"
+    )
     return Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
@@ -148,7 +171,10 @@ def axe_objections(page, contrast=True):
     ]
 
 
-TALL = {"width": 1280, "height": 2400}  # the whole sidebar: axe cannot judge what is scrolled away
+TALL = {
+    "width": 1280,
+    "height": 2400,
+}  # the whole sidebar: axe cannot judge what is scrolled away
 
 
 LAYOUT_SHIFT = """new Promise((done) => {

@@ -44,7 +44,9 @@ def test_axe_finds_nothing_on_any_page(known, chromium, address, size):
         page = context.new_page()
         page.goto(address + name, wait_until="load")
         page.evaluate(ONE_OF_EACH)
-        page.wait_for_timeout(100)  # the theme makes what scrolls reachable a moment after loading
+        page.wait_for_timeout(
+            100
+        )  # the theme makes what scrolls reachable a moment after loading
         for mode in MEDIA if size == "wide" else ["light"]:
             page.emulate_media(**MEDIA[mode])
             dark = mode in ("dark", "forced colours")

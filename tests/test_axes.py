@@ -62,10 +62,14 @@ def tensorflow(x, weight, stride, dilation):
 def test_every_small_axis():
     """Bit for bit, along one axis, every stride with every dilation."""
     rng = np.random.default_rng(0)
-    for n, k, s, d in itertools.product(range(1, 12), range(1, 7), range(1, 5), range(1, 4)):
+    for n, k, s, d in itertools.product(
+        range(1, 12), range(1, 7), range(1, 5), range(1, 4)
+    ):
         x, weight = integers(rng, (1, 1, n)), integers(rng, (1, 1, k))
         wanted = channels_first(tensorflow(x, weight, (s,), (d,)).numpy())
-        y = conv_same(torch.from_numpy(x), torch.from_numpy(weight), stride=s, dilation=d)
+        y = conv_same(
+            torch.from_numpy(x), torch.from_numpy(weight), stride=s, dilation=d
+        )
         assert np.array_equal(y, wanted), (n, k, s, d)
 
 
@@ -136,10 +140,17 @@ def test_values_and_gradients(layer):
     width=st.integers(1, 10),
     k=st.integers(1, 5),
     step=st.one_of(
-        st.tuples(st.integers(1, 4), st.just(1)), st.tuples(st.just(1), st.integers(1, 3))
+        st.tuples(st.integers(1, 4), st.just(1)),
+        st.tuples(st.just(1), st.integers(1, 3)),
     ),
     kind=st.sampled_from(
-        ["DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "causal"]
+        [
+            "DepthwiseConv1D",
+            "DepthwiseConv2D",
+            "SeparableConv1D",
+            "SeparableConv2D",
+            "causal",
+        ]
     ),
 )
 def test_keras_layers(seed, n, width, k, step, kind):
@@ -156,7 +167,10 @@ def test_keras_layers(seed, n, width, k, step, kind):
         "name": "layer",
     }
     if kind == "causal":
-        layer, ours = keras.layers.Conv1D(2, **options | {"padding": "causal"}), chapter.as_causal
+        layer, ours = (
+            keras.layers.Conv1D(2, **options | {"padding": "causal"}),
+            chapter.as_causal,
+        )
     elif kind.startswith("Depthwise"):
         layer = getattr(keras.layers, kind)(depth_multiplier=2, **options)
         ours = chapter.as_depthwise
@@ -201,9 +215,12 @@ def test_groups(axes):
         parts = zip(np.split(x, 3, axis=1), np.split(weight, 3), strict=True)
         one = (1,) * axes
         wanted = np.concatenate(
-            [channels_first(tensorflow(*part, stride, one).numpy()) for part in parts], axis=1
+            [channels_first(tensorflow(*part, stride, one).numpy()) for part in parts],
+            axis=1,
         )
-        y = conv_same(torch.from_numpy(x), torch.from_numpy(weight), stride=stride, groups=3)
+        y = conv_same(
+            torch.from_numpy(x), torch.from_numpy(weight), stride=stride, groups=3
+        )
         assert np.array_equal(y, wanted)
 
 
@@ -220,7 +237,9 @@ def test_mirrored_is_the_swapped_pair():
         assert torch.equal(chapter.mirrored(x[0], weight, stride=s), wanted[0])
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN is the default on x86 alone")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="oneDNN is the default on x86 alone"
+)
 @pytest.mark.parametrize("onednn", ["0", "1"])
 def test_which_kernels_keep_the_law_in_3d(onednn):
     """Where cells are left over oneDNN keeps the law; TensorFlow's own kernel, in float64, not."""
@@ -231,9 +250,14 @@ for dtype in ("float32", "float64"):
     y = tf.nn.conv3d(x, tf.ones((1, 1, 1, 1, 1), dtype), (1, 1, 1, 3, 1), "SAME")
     print(*y.numpy().ravel().astype(int))
 """
-    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = os.environ | {
+        "TF_ENABLE_ONEDNN_OPTS": onednn,
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     command = [sys.executable, "-c", code]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    )
     assert process.stdout.splitlines() == ["1 4" if onednn == "1" else "2 5", "2 5"]
 
 
@@ -245,7 +269,9 @@ def test_sizes_may_be_left_open_in_an_export():
             return conv_same(x, torch.tensor([[[1.0, 2, 3]]]), stride=2, dilation=2)
 
     length = ({2: torch.export.Dim.AUTO},)
-    program = torch.export.export(Layer(), (torch.ones(1, 1, 6),), dynamic_shapes=length)
+    program = torch.export.export(
+        Layer(), (torch.ones(1, 1, 6),), dynamic_shapes=length
+    )
     for n in (5, 8, 9):
         x = torch.arange(float(n)).reshape(1, 1, n)
         assert torch.equal(program.module()(x), Layer()(x))
@@ -295,4 +321,6 @@ def test_shapes_that_do_not_fit_are_named(argument, shape):
     tensors = {"x": torch.zeros(1, 4, 5, 5), "weight": torch.zeros(2, 4, 3, 3)}
     with pytest.raises(ValueError, match=f"^{argument} must ") as error:
         conv_same(**tensors | {argument: torch.zeros(shape)})
-    assert str(error.value).endswith(f"got {shape}") or str(error.value).endswith(f"shape {shape}")
+    assert str(error.value).endswith(f"got {shape}") or str(error.value).endswith(
+        f"shape {shape}"
+    )

@@ -112,7 +112,9 @@ def test_rules_are_those_of_the_chapters(rules, book):
 
 def test_equal_means_that_every_window_is_in_the_same_place(rules, book):
     """The verdict and its symmetric p against the lists of windows, for every pair of rules."""
-    grid = [layer for layer in GRID if layer[0] <= 8 and layer[1] <= 4 and layer[2] <= 3]
+    grid = [
+        layer for layer in GRID if layer[0] <= 8 and layer[1] <= 4 and layer[2] <= 3
+    ]
     pairs = list(itertools.combinations(range(len(KINDS)), 2))
     answer = rules.evaluate(
         """([grid, kinds, pairs]) => JSON.stringify(
@@ -200,7 +202,9 @@ def claimed(case, plan, x):
     sizes = [a["outputs"] for a in plan]
     k, s, d = case["k"], case["s"], case["d"]
     if case["op"] == "transposed":
-        full = np.zeros([(n - 1) * t + j + t for n, t, j in zip(case["n"], s, k, strict=True)])
+        full = np.zeros(
+            [(n - 1) * t + j + t for n, t, j in zip(case["n"], s, k, strict=True)]
+        )
         full = np.repeat(full[..., None], k[0] * k[1], axis=-1)
         for (r, c), (i, j) in itertools.product(np.ndindex(*case["n"]), np.ndindex(*k)):
             full[r * s[0] + i, c * s[1] + j, i * k[1] + j] += x[r, c]
@@ -212,9 +216,11 @@ def claimed(case, plan, x):
         rows = r * s[0] + d[0] * np.arange(k[0])
         columns = c * s[1] + d[1] * np.arange(k[1])
         y[r, c] = padded[np.ix_(rows, columns)].reshape(-1)
-    return {"conv": lambda: y, "max": lambda: np.nanmax(y, -1), "avg": lambda: np.nanmean(y, -1)}[
-        case["op"]
-    ]()
+    return {
+        "conv": lambda: y,
+        "max": lambda: np.nanmax(y, -1),
+        "avg": lambda: np.nanmean(y, -1),
+    }[case["op"]]()
 
 
 def taps(case, inputs):
@@ -236,7 +242,9 @@ def run_keras(case, code, x):
     for one in layers:
         if getattr(one, "kernel", None) is not None:
             weights = taps(case, 3)
-            one.kernel.assign(weights.swapaxes(2, 3) if case["op"] == "transposed" else weights)
+            one.kernel.assign(
+                weights.swapaxes(2, 3) if case["op"] == "transposed" else weights
+            )
     return np.asarray(space["layer"](image))[0]
 
 
@@ -288,7 +296,9 @@ def run_onnx(case, code, x):
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    return session.run(None, {"x": x[None, None].astype("float32")})[0][0].transpose(1, 2, 0)
+    return session.run(None, {"x": x[None, None].astype("float32")})[0][0].transpose(
+        1, 2, 0
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch, of even kernels
@@ -296,7 +306,9 @@ def run_onnx(case, code, x):
 def test_code_does_what_it_claims(rules, framework):
     """Each snippet, executed: every tap of every window reads the cell the picture shows."""
     for module in {"onnx": ("onnx", "onnxruntime")}.get(framework, (framework,)):
-        pytest.importorskip(module, reason=f"{module} is not installed: its code was not run")
+        pytest.importorskip(
+            module, reason=f"{module} is not installed: its code was not run"
+        )
     cases = rules.evaluate(
         """([layers, rules, framework]) => layers.flatMap((layer) => rules.map((rule) => [
           layer, Padding.ruleName(layer, rule), Padding.plan(layer, rule),
@@ -310,11 +322,16 @@ def test_code_does_what_it_claims(rules, framework):
     for case, name, plan, code in cases:
         pool = case["op"] in ("max", "avg")
         if pool and any(
-            max(a["before"], a["after"]) >= k for a, k in zip(plan, case["k"], strict=True)
+            max(a["before"], a["after"]) >= k
+            for a, k in zip(plan, case["k"], strict=True)
         ):
             continue  # the page never shows it: a window in nothing but padding
         x = np.arange(1, 1 + case["n"][0] * case["n"][1]).reshape(case["n"])
-        x = random.permutation(-x.reshape(-1)).reshape(x.shape).astype(float) if pool else x
+        x = (
+            random.permutation(-x.reshape(-1)).reshape(x.shape).astype(float)
+            if pool
+            else x
+        )
         wanted = claimed(case, plan, x)
         found = run(case, code, x)
         found = found[..., 0] if pool else found[..., : wanted.shape[-1]]
@@ -331,8 +348,16 @@ REFUSALS = [
     (layer("conv", 8, 1, 1, 2), RULES[3], "ONNX Runtime refuses SAME_LOWER"),
     (layer("max", 6, 2, 3), RULES[2], "ONNX Runtime refuses SAME_UPPER"),
     (layer("max", 6, 1, 3), RULES[3], "ONNX Runtime refuses SAME_LOWER"),
-    (layer("avg", 8, 2, 4), RULES[2], "ONNX Runtime reads other cells under SAME_UPPER"),
-    (layer("avg", 8, 1, 4), RULES[3], "ONNX Runtime reads other cells under SAME_LOWER"),
+    (
+        layer("avg", 8, 2, 4),
+        RULES[2],
+        "ONNX Runtime reads other cells under SAME_UPPER",
+    ),
+    (
+        layer("avg", 8, 1, 4),
+        RULES[3],
+        "ONNX Runtime reads other cells under SAME_LOWER",
+    ),
     (layer("transposed", 5, 2, 3), RULES[2], "ONNX Runtime returns 14 × 14"),
     (layer("max", 6, 3, 2), RULES[4] | {"p": [2, 2]}, "PyTorch refuses: a pool’s"),
     (layer("avg", 6, 3, 2), RULES[4] | {"p": [1, 2]}, "PyTorch refuses: a pool’s"),
@@ -348,10 +373,14 @@ def ask_framework(case, rule, remark):
         import keras
 
         padding = {"same": "same", "valid": "valid"}[rule["kind"]]
-        keras.layers.Conv2D(1, k, strides=s, dilation_rate=d, padding=padding)(np.ones((1, *n, 1)))
+        keras.layers.Conv2D(1, k, strides=s, dilation_rate=d, padding=padding)(
+            np.ones((1, *n, 1))
+        )
     elif remark.startswith("ONNX"):
         kind = {"upper": "SAME_UPPER", "lower": "SAME_LOWER"}[rule["kind"]]
-        name = {"conv": "Conv", "max": "MaxPool", "avg": "AveragePool"}.get(op, "ConvTranspose")
+        name = {"conv": "Conv", "max": "MaxPool", "avg": "AveragePool"}.get(
+            op, "ConvTranspose"
+        )
         dilations = f", dilations={d}" if op == "conv" else ""
         code = (
             f"from onnx import helper\nnode = helper.make_node('{name}', ['x'"
@@ -377,7 +406,9 @@ def ask_framework(case, rule, remark):
 
 
 @pytest.mark.parametrize(
-    ("case", "rule", "remark"), REFUSALS, ids=[f"{r[0]['op']}-{r[2][:32]}" for r in REFUSALS]
+    ("case", "rule", "remark"),
+    REFUSALS,
+    ids=[f"{r[0]['op']}-{r[2][:32]}" for r in REFUSALS],
 )
 def test_what_is_said_to_be_refused_is_refused(rules, case, rule, remark):
     """The explorer says so, and the framework does so; without stride or dilation neither does."""
@@ -386,13 +417,17 @@ def test_what_is_said_to_be_refused_is_refused(rules, case, rule, remark):
     plain = case | {"s": [1, 1], "d": [1, 1], "n": [9, 9]}
     assert remark not in rules.evaluate(said, [plain, rule | {"p": [1, 1]}])
     if remark.startswith("ONNX"):
-        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: it was not asked")
+        pytest.importorskip(
+            "onnxruntime", reason="onnxruntime is not installed: it was not asked"
+        )
     if remark.startswith("Keras"):  # what the remark adds: this one call accepts it
         import tensorflow as tf
 
         kernel = tf.ones((*case["k"], 1, 1))
         padding = rule["kind"].upper()
-        tf.nn.conv2d(tf.ones((1, *case["n"], 1)), kernel, case["s"], padding, dilations=case["d"])
+        tf.nn.conv2d(
+            tf.ones((1, *case["n"], 1)), kernel, case["s"], padding, dilations=case["d"]
+        )
     with pytest.raises(Exception):  # noqa: B017 - each framework has its own
         ask_framework(case, rule, remark)
 
@@ -433,15 +468,23 @@ def test_without_scripts(visit):
     assert "No symmetric padding equals TensorFlow SAME." in result(page)
     assert page.locator(".explorer svg").count() == 2
     assert page.locator(".ex-window").first.get_attribute("width") not in (None, "0")
-    assert not page.locator(".explorer :is(input, select, button)").filter(visible=True).count()
+    assert (
+        not page.locator(".explorer :is(input, select, button)")
+        .filter(visible=True)
+        .count()
+    )
     page.get_by_text("Which input cells each output reads").click()
     assert page.get_by_role("row", name="2 4 5 (6) 3 4 5").is_visible()
 
 
 def test_only_its_pages_load_it(known):
     """The scripts are not in the head of every page."""
-    with_it = [p.name for p in known.rglob("*.html") if "explorer.js" in p.read_text("utf-8")]
-    assert set(with_it) <= {"explorer.html", "index.html"} and "explorer.html" in with_it
+    with_it = [
+        p.name for p in known.rglob("*.html") if "explorer.js" in p.read_text("utf-8")
+    ]
+    assert (
+        set(with_it) <= {"explorer.html", "index.html"} and "explorer.html" in with_it
+    )
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])
@@ -476,19 +519,41 @@ def test_the_address_is_the_state(visit, known, scheme):
 
 
 EXAMPLES = [
-    ("5×5, k 2, s 2", "Shifted by 1 pixel.", "SAME pads 0 before and 1 after, output 3 × 3"),
-    ("6×6, k 3, s 2", "Shifted by 1 pixel.", "No symmetric padding equals TensorFlow SAME."),
-    ("224 stem", "Shifted by 1 pixel.", "SAME pads 2 before and 3 after, output 112 × 112"),
+    (
+        "5×5, k 2, s 2",
+        "Shifted by 1 pixel.",
+        "SAME pads 0 before and 1 after, output 3 × 3",
+    ),
+    (
+        "6×6, k 3, s 2",
+        "Shifted by 1 pixel.",
+        "No symmetric padding equals TensorFlow SAME.",
+    ),
+    (
+        "224 stem",
+        "Shifted by 1 pixel.",
+        "SAME pads 2 before and 3 after, output 112 × 112",
+    ),
     ("225 stem", "Equal.", "Symmetric padding=3 equals TensorFlow SAME."),
-    ("Dilated", "Shifted by 1 pixel.", "Keras and tf.nn.convolution refuse stride with"),
-    ("Transposed", "Shifted by 1 pixel.", "SAME crops 0 before and 1 after, output 8 × 8"),
+    (
+        "Dilated",
+        "Shifted by 1 pixel.",
+        "Keras and tf.nn.convolution refuse stride with",
+    ),
+    (
+        "Transposed",
+        "Shifted by 1 pixel.",
+        "SAME crops 0 before and 1 after, output 8 × 8",
+    ),
 ]
 
 
 def test_examples(visit):
     """Each says what its layer is known for, in the sentence, and becomes the address."""
     page = visit()
-    assert page.locator(".ex-presets a").all_inner_texts() == [name for name, *_ in EXAMPLES]
+    assert page.locator(".ex-presets a").all_inner_texts() == [
+        name for name, *_ in EXAMPLES
+    ]
     for name, headline, sentence in EXAMPLES:
         link = page.get_by_role("link", name=name, exact=True)
         link.click()
@@ -580,10 +645,14 @@ def bare(tmp_path):
     def write(kind=""):
         markup = (FOLDER / "explorer.html").read_text("utf-8")
         style = f'<link rel="stylesheet" href="{(FOLDER / FILES[2]).as_uri()}">'
-        scripts = [f'<script src="{(FOLDER / name).as_uri()}"></script>' for name in FILES[:2]]
+        scripts = [
+            f'<script src="{(FOLDER / name).as_uri()}"></script>' for name in FILES[:2]
+        ]
         page = f'{style}<div class="explorer" data-explorer="{kind}">{markup}</div>'
         path = tmp_path / "explorer.html"
-        path.write_text("<!doctype html><meta charset=utf-8>" + page + "".join(scripts), "utf-8")
+        path.write_text(
+            "<!doctype html><meta charset=utf-8>" + page + "".join(scripts), "utf-8"
+        )
         return path.as_uri()
 
     return write
@@ -599,7 +668,10 @@ def test_hostile_addresses(visit, bare, query, notices):
     assert re.match(r"(Equal|Shifted by \d+ pixels?|Different sizes|No output)\.", said)
     assert page.locator(".explorer script").count() == 0
     for picture in page.locator(".explorer svg").all():
-        assert len(picture.locator(".ex-cells").get_attribute("d")) > 10 or "No output" in said
+        assert (
+            len(picture.locator(".ex-cells").get_attribute("d")) > 10
+            or "No output" in said
+        )
     assert not re.search(r"NaN|undefined|null", page.locator(".explorer").inner_html())
     controls = page.locator(".explorer input[type=number]")
     for value, low, high in controls.evaluate_all(
@@ -622,7 +694,9 @@ def test_hostile_typing(visit):
 
 def test_no_motion_for_those_who_ask(visit):
     """The outline glides for others only."""
-    durations = "getComputedStyle(document.querySelector('.ex-window')).transitionDuration"
+    durations = (
+        "getComputedStyle(document.querySelector('.ex-window')).transitionDuration"
+    )
     assert visit(reduced_motion="reduce").evaluate(durations) == "0s"
     assert visit(reduced_motion="no-preference").evaluate(durations) != "0s"
 
@@ -638,10 +712,12 @@ def test_fits_a_phone(visit, width):
     page.get_by_label("Rows and columns differ").check()
     page.get_by_label("First rule").select_option("Explicit pads")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    targets = page.locator(".explorer :is(.ex-presets a, button, select, label)").filter(
-        visible=True
+    targets = page.locator(
+        ".explorer :is(.ex-presets a, button, select, label)"
+    ).filter(visible=True)
+    heights = targets.evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect().height)"
     )
-    heights = targets.evaluate_all("all => all.map(e => e.getBoundingClientRect().height)")
     assert min(heights) >= 24
 
 
@@ -649,11 +725,17 @@ def test_the_small_one(visit, bare):
     """For the index: three numbers, SAME against padding=p, no address of its own, a way on."""
     page = visit("?n=9", url=bare("small"))
     numbers = page.locator("input[type=number]").filter(visible=True)
-    assert [field.get_attribute("name") for field in numbers.all()] == ["n0", "k0", "s0"]
+    assert [field.get_attribute("name") for field in numbers.all()] == [
+        "n0",
+        "k0",
+        "s0",
+    ]
     number(page, "Input size").fill("7")
     number(page, "Input size").press("Tab")
     assert result(page).startswith("Equal.") and page.url.endswith("?n=9")
-    onward = page.get_by_role("link", name="All operations, rules and code for this layer")
+    onward = page.get_by_role(
+        "link", name="All operations, rules and code for this layer"
+    )
     assert onward.get_attribute("href") == (
         "explorer.html?op=conv&n=7&k=3&s=2&d=1&rule=same&with=p1"
     )
@@ -696,7 +778,9 @@ def test_what_is_drawn_can_be_seen(visit, mode):
     )
 
     def luminance(rgb):
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb
+        ]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
     light = {name: luminance(np.array(rgb) / 255) for name, rgb in colours}
@@ -755,7 +839,9 @@ def test_budgets(known, visit, record_property):
     shipped = [(known / "_static" / "explorer" / name).read_bytes() for name in FILES]
     weight = sum(len(gzip.compress(file, 9)) for file in shipped)
     assert weight <= BUDGET
-    page = visit("?n=32&k=3&s=1&d=1&rule=same&with=p2", viewport={"width": 360, "height": 740})
+    page = visit(
+        "?n=32&k=3&s=1&d=1&rule=same&with=p2", viewport={"width": 360, "height": 740}
+    )
     page.wait_for_load_state("load")
     shift = page.evaluate(LAYOUT_SHIFT)
     assert shift <= 0.02

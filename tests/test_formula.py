@@ -21,7 +21,11 @@ def tf_conv(x, padding, kernel_size, stride, dilation):
     """Return tf.nn.conv2d of a row x with one distinct power of three per tap."""
     weight = (3.0 ** np.arange(kernel_size)).reshape(1, kernel_size, 1, 1)
     x = x.astype("float64").reshape(1, 1, -1, 1)
-    return tf.nn.conv2d(x, weight, (1, stride), padding, dilations=(1, dilation)).numpy().ravel()
+    return (
+        tf.nn.conv2d(x, weight, (1, stride), padding, dilations=(1, dilation))
+        .numpy()
+        .ravel()
+    )
 
 
 @given(layers, st.randoms(use_true_random=False))
@@ -34,9 +38,13 @@ def test_same_padding_is_what_tensorflow_adds(layer, random):
     padded = np.pad(x, padding)
     expected = tf_conv(x, "SAME", kernel_size, stride, dilation)
     reach = book.effective_kernel_size(kernel_size, dilation)
-    assert book.output_size(*layer, padding) == len(expected) == -(-input_size // stride)
+    assert (
+        book.output_size(*layer, padding) == len(expected) == -(-input_size // stride)
+    )
     if len(padded) >= reach:
-        assert (tf_conv(padded, "VALID", kernel_size, stride, dilation) == expected).all()
+        assert (
+            tf_conv(padded, "VALID", kernel_size, stride, dilation) == expected
+        ).all()
 
 
 @given(layers, st.tuples(st.integers(0, 9), st.integers(0, 9)))
@@ -56,7 +64,11 @@ def test_symmetric_padding_equals_same_where_it_says_so(layer):
     before, _ = book.same_padding(*layer)
     outputs = -(-layer[0] // layer[2])
     # Windows are in the same places when the first one starts there and as many follow.
-    equal = [p for p in range(40) if p == before and book.output_size(*layer, (p, p)) == outputs]
+    equal = [
+        p
+        for p in range(40)
+        if p == before and book.output_size(*layer, (p, p)) == outputs
+    ]
     assert equal == [p for p in [symmetric_equals_same(*layer)] if p is not None]
 
 
@@ -64,7 +76,13 @@ def test_symmetric_padding_equals_same_where_it_says_so(layer):
 @pytest.mark.parametrize("name", ["input_size", "kernel_size", "stride", "dilation"])
 def test_bad_sizes_are_refused_by_name_and_value(name, value):
     """Anything but a positive integer is a ValueError that tells which argument, and its value."""
-    arguments = {"input_size": 6, "kernel_size": 3, "stride": 2, "dilation": 1, name: value}
+    arguments = {
+        "input_size": 6,
+        "kernel_size": 3,
+        "stride": 2,
+        "dilation": 1,
+        name: value,
+    }
     for function in (book.same_padding, book.output_size, symmetric_equals_same):
         with pytest.raises(ValueError, match=f"{name} must be .*{value!r}"):
             function(**arguments)

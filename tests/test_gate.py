@@ -28,14 +28,18 @@ def run_pytest(root, folder, *arguments):
 def test_every_cell_of_every_chapter_is_collected(root):
     """A plain `pytest` collects exactly the code cells of the chapters in `_toc.yml`."""
     listing = run_pytest(root, root, "--collect-only", "-q", "notebooks")
-    collected = re.findall(r"^(?:.*::)?notebooks/(\S+\.ipynb)::", listing, flags=re.MULTILINE)
+    collected = re.findall(
+        r"^(?:.*::)?notebooks/(\S+\.ipynb)::", listing, flags=re.MULTILINE
+    )
     counts = {name: collected.count(name) for name in sorted(set(collected))}
     assert counts == {path.name: len(code_cells(read(path))) for path in chapters()}
 
 
 def test_notebooks_folder_holds_chapters_only(root):
     """Every notebook is in `_toc.yml`, and nothing else lives beside the notebooks."""
-    found = sorted(p for p in (root / "notebooks").iterdir() if p.name != ".ipynb_checkpoints")
+    found = sorted(
+        p for p in (root / "notebooks").iterdir() if p.name != ".ipynb_checkpoints"
+    )
     assert found == sorted(chapters())
 
 
@@ -65,7 +69,8 @@ def swap_before_and_after(notebook):
     for cell in code_cells(notebook):
         if "return total // 2, total - total // 2" in cell.source:
             cell.source = cell.source.replace(
-                "return total // 2, total - total // 2", "return total - total // 2, total // 2"
+                "return total // 2, total - total // 2",
+                "return total - total // 2, total // 2",
             )
             return
     raise AssertionError("no same_padding to swap")
@@ -73,7 +78,9 @@ def swap_before_and_after(notebook):
 
 def plant_a_bad_magic(notebook):
     """Add a magic that does not exist, in a cell that prints nothing."""
-    notebook.cells.append(nbformat.v4.new_code_cell("%no_such_magic", execution_count=99))
+    notebook.cells.append(
+        nbformat.v4.new_code_cell("%no_such_magic", execution_count=99)
+    )
 
 
 def leave_alone(notebook):

@@ -33,6 +33,8 @@ THIRD_PARTY = {
 }
 MAX_NOTEBOOK_BYTES = 1_000_000
 MAX_FIGURE_BYTES = 80_000
+MAX_COLUMNS = 88  # what a page shows at 1280 px without scrolling
+MAX_FIGURE_PIXELS = 1000  # at 2x: text of 10 points is then 9 px high at 360 px
 ENVIRONMENT_LINES = [
     'os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")',
     'os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")',
@@ -50,7 +52,9 @@ def outputs(notebook):
 def texts(output):
     """Return everything an output shows as text."""
     shown = [output.get("text", ""), output.get("evalue", "")]
-    return "\n".join(shown + [str(v) for k, v in output.get("data", {}).items() if "text" in k])
+    return "\n".join(
+        shown + [str(v) for k, v in output.get("data", {}).items() if "text" in k]
+    )
 
 
 @every_chapter
@@ -76,24 +80,42 @@ def test_outputs_are_the_same_on_any_machine(path):
         assert output.get("name") != "stderr", output.get("text")
         text = texts(output)
         assert not re.search(r"0x[0-9a-fA-F]{6,}", text), text
-        assert not re.search(r"(?<![\w.)/])/(home|root|tmp|usr|Users|content|opt)/", text), text
+        assert not re.search(
+            r"(?<![\w.)/])/(home|root|tmp|usr|Users|content|opt)/", text
+        ), text
         assert not re.search(
             r"\b(conv2d|dense|functional|sequential|model|input_layer)_\d+\b", text
         )
         assert not any("colab" in key for key in output.get("data", {}))
     for cell in code_cells(read(path)):
-        assert not cell.source.rstrip().endswith(";"), f"a ; does not silence nbval:\n{cell.source}"
+        assert not cell.source.rstrip().endswith(";"), (
+            f"a ; does not silence nbval:\n{cell.source}"
+        )
 
 
 @every_chapter
 def test_figures_have_alt_text_and_are_small(path):
     """Every figure says in words what is to be seen, as PNG of at most 80 kB."""
     for cell, output in outputs(read(path)):
-        assert "image/svg+xml" not in output.get("data", {}), "nbval compares SVG, so draw PNG"
+        assert "image/svg+xml" not in output.get("data", {}), (
+            "nbval compares SVG, so draw PNG"
+        )
         if "image/png" in output.get("data", {}):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt.split()) >= 8, f"alt text {alt!r} of:\n{cell.source}"
-            assert len(base64.b64decode(output.data["image/png"])) <= MAX_FIGURE_BYTES
+            png = base64.b64decode(output.data["image/png"])
+            assert len(png) <= MAX_FIGURE_BYTES
+            assert int.from_bytes(png[16:20], "big") <= MAX_FIGURE_PIXELS, cell.source
+
+
+@every_chapter
+def test_code_and_outputs_are_narrow(path):
+    """Nothing that a page shows scrolls sideways on a laptop."""
+    for cell in code_cells(read(path)):
+        shown = [cell.source, *map(texts, cell.outputs)]
+        wide = [line for text in shown for line in text.splitlines()]
+        wide = [line for line in wide if len(line) > MAX_COLUMNS]
+        assert not wide, "\n".join(wide)
 
 
 @every_chapter
@@ -117,22 +139,32 @@ def test_stands_alone(path):
         for node in ast.walk(parse(cell)):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                reads = re.search(r"(^|\.)(open|load|loadtxt|read_text|read_bytes|imread)$", name)
+                reads = re.search(
+                    r"(^|\.)(open|load|loadtxt|read_text|read_bytes|imread)$", name
+                )
                 fixed = [a.value for a in node.args if isinstance(a, ast.Constant)]
-                assert not (reads and fixed), f"{name}({fixed}) reads a file beside the notebook"
+                assert not (reads and fixed), (
+                    f"{name}({fixed}) reads a file beside the notebook"
+                )
 
 
 @every_chapter
 def test_setup_cell_comes_first_and_sets_the_same_things(path):
     """One tagged setup cell, after at most an install cell; settings precede imports; no TF32."""
     cells = [cell for cell in code_cells(read(path)) if not has_tag(cell, "install")]
-    assert [has_tag(cell, "setup") for cell in cells] == [True] + [False] * (len(cells) - 1)
+    assert [has_tag(cell, "setup") for cell in cells] == [True] + [False] * (
+        len(cells) - 1
+    )
     source = cells[0].source
-    imported = {name for name in ("tensorflow", "keras", "torch") if f"import {name}" in source}
+    imported = {
+        name for name in ("tensorflow", "keras", "torch") if f"import {name}" in source
+    }
     if imported & {"tensorflow", "keras"}:
         for line in ENVIRONMENT_LINES:
             assert source.index(line) < source.index("\nimport ", source.index(line))
-        assert "tf.config.experimental.enable_tensor_float_32_execution(False)" in source
+        assert (
+            "tf.config.experimental.enable_tensor_float_32_execution(False)" in source
+        )
     if "torch" in imported:
         assert "torch.backends.cudnn.allow_tf32 = False" in source
         assert "torch.backends.cuda.matmul.allow_tf32 = False" in source
@@ -145,7 +177,9 @@ def test_setup_cell_comes_first_and_sets_the_same_things(path):
 @every_chapter
 def test_recap_is_word_for_word_the_text_of_the_homes(path):
     """`homes()` refuses a second definition; the Recap cells must be what `make recap` writes."""
-    stored = [c for c in read(path).cells if has_tag(c, "recap") or has_tag(c, "recap-links")]
+    stored = [
+        c for c in read(path).cells if has_tag(c, "recap") or has_tag(c, "recap-links")
+    ]
     expected = recap_cells(path, homes()) or ()
     assert [cell.source for cell in stored] == [cell.source for cell in expected]
 
@@ -163,7 +197,17 @@ def test_public_functions_have_docstrings(path):
 def test_text_has_the_parts_of_a_chapter(path):
     """Title, the answer in bold, what is needed, what goes wrong, exercises, one line, next."""
     text = "\n\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
-    assert re.match(r"# .+\n\n\*\*", text), "the answer must follow the title, bold first"
-    parts = ("*You need:*", "## What goes wrong", "## Exercises", "## In one line", "**Next:**")
+    assert re.match(r"# .+\n\n\*\*", text), (
+        "the answer must follow the title, bold first"
+    )
+    parts = (
+        "*You need:*",
+        "## What goes wrong",
+        "## Exercises",
+        "## In one line",
+        "**Next:**",
+    )
     places = [text.find(part) for part in parts]
-    assert -1 not in places and places == sorted(places), dict(zip(parts, places, strict=True))
+    assert -1 not in places and places == sorted(places), dict(
+        zip(parts, places, strict=True)
+    )

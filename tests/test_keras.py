@@ -21,7 +21,9 @@ KINDS = {
 }
 
 
-def convolution(kind="conv", kernel_size=3, strides=1, padding="valid", name="conv", **options):
+def convolution(
+    kind="conv", kernel_size=3, strides=1, padding="valid", name="conv", **options
+):
     """Return a convolution with four filters, or depthwise."""
     if kind != "depthwise":
         options["filters"] = 4
@@ -33,14 +35,18 @@ def convolution(kind="conv", kernel_size=3, strides=1, padding="valid", name="co
 def with_integers(model, seed=0):
     """Fill a model's weights with small integers and return it."""
     rng = np.random.default_rng(seed)
-    model.set_weights([rng.integers(-4, 5, w.shape).astype("float32") for w in model.get_weights()])
+    model.set_weights(
+        [rng.integers(-4, 5, w.shape).astype("float32") for w in model.get_weights()]
+    )
     return model
 
 
 def integer_inputs(model, open_size=7, seed=1):
     """Return random integer inputs for a model; unknown sizes become `open_size`, batches 2."""
     rng = np.random.default_rng(seed)
-    shapes = [(2, *[open_size if n is None else n for n in x.shape[1:]]) for x in model.inputs]
+    shapes = [
+        (2, *[open_size if n is None else n for n in x.shape[1:]]) for x in model.inputs
+    ]
     return [rng.integers(-9, 10, shape).astype("float32") for shape in shapes]
 
 
@@ -61,7 +67,9 @@ def assert_equal_outputs(before, after, inputs):
 def named_padding(model):
     """Return {name: padding} of a model's convolutions."""
     kinds = tuple(KINDS.values())
-    return {layer.name: layer.padding for layer in model.layers if isinstance(layer, kinds)}
+    return {
+        layer.name: layer.padding for layer in model.layers if isinstance(layer, kinds)
+    }
 
 
 @st.composite
@@ -76,13 +84,17 @@ def pairs(draw):
     dilation = (1, 1)
     if stride == (1, 1):
         dilation = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    same = [same_padding(*axis) for axis in zip(size, kernel, stride, dilation, strict=True)]
+    same = [
+        same_padding(*axis) for axis in zip(size, kernel, stride, dilation, strict=True)
+    ]
     padding = []
     for n, k, d, exact in zip(size, kernel, dilation, same, strict=True):
         choice = draw(st.sampled_from(["exact", "exact", "exact", "mirrored", "any"]))
         pair = {"exact": exact, "mirrored": exact[::-1]}.get(choice)
         pair = pair or draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
-        lacking = max(0, (k - 1) * d + 1 - n - sum(pair))  # 'valid' must have one window
+        lacking = max(
+            0, (k - 1) * d + 1 - n - sum(pair)
+        )  # 'valid' must have one window
         padding.append((pair[0], pair[1] + lacking))
     known = draw(st.tuples(*[st.sampled_from([True, True, True, False])] * 2))
     return kind, size, known, kernel, stride, dilation, tuple(padding)
@@ -97,7 +109,9 @@ def test_a_pair_is_folded_just_when_it_is_same(drawn, seed):
         open_size = [n if fixed else None for n, fixed in zip(size, known, strict=True)]
         images.append(keras.Input((*open_size, 2), name=f"image{i}"))
         padded = layers.ZeroPadding2D(padding, name=f"pad{i}")(images[-1])
-        layer = convolution(kind, kernel, stride, name=f"conv{i}", dilation_rate=dilation)
+        layer = convolution(
+            kind, kernel, stride, name=f"conv{i}", dilation_rate=dilation
+        )
         results.append(layer(padded))
         equal = all(
             same_padding(n, k, s, d) == pair
@@ -111,7 +125,9 @@ def test_a_pair_is_folded_just_when_it_is_same(drawn, seed):
     folded = fold_zero_padding(model)
     assert named_padding(folded) == expected
     rng = np.random.default_rng(seed)
-    inputs = [rng.integers(-9, 10, (1, *pair[1], 2)).astype("float32") for pair in drawn]
+    inputs = [
+        rng.integers(-9, 10, (1, *pair[1], 2)).astype("float32") for pair in drawn
+    ]
     assert_equal_outputs(model, folded, inputs)
     left = {layer.name for layer in folded.layers}
     for i in range(8):
@@ -122,10 +138,16 @@ def branches():
     """Three branches of one image, joined."""
     image = keras.Input((12, 11, 3), name="image")
     a = convolution(name="a")(layers.ZeroPadding2D(1, name="pad_a")(image))
-    b = convolution(kernel_size=5, name="b")(layers.ZeroPadding2D(2, name="pad_b")(image))
+    b = convolution(kernel_size=5, name="b")(
+        layers.ZeroPadding2D(2, name="pad_b")(image)
+    )
     c = convolution(name="c")(layers.ZeroPadding2D((1, 0), name="pad_c")(image))
     c = layers.ZeroPadding2D((0, 1), name="pad_after")(c)
-    return keras.Model(image, layers.Add(name="add")([a, b, c])), {"a", "b"}, {"pad_a", "pad_b"}
+    return (
+        keras.Model(image, layers.Add(name="add")([a, b, c])),
+        {"a", "b"},
+        {"pad_a", "pad_b"},
+    )
 
 
 def shared_padding():
@@ -133,7 +155,8 @@ def shared_padding():
     image = keras.Input((9, 9, 3), name="image")
     padded = layers.ZeroPadding2D(1, name="pad")(image)
     model = keras.Model(
-        image, [convolution(name="a")(padded), convolution(kernel_size=2, name="b")(padded)]
+        image,
+        [convolution(name="a")(padded), convolution(kernel_size=2, name="b")(padded)],
     )
     return model, {"a"}, set()
 
@@ -142,7 +165,10 @@ def shared_padding_all_equal():
     """One padding read by two layers that both fold."""
     image = keras.Input((9, 9, 3), name="image")
     padded = layers.ZeroPadding2D(1, name="pad")(image)
-    results = [convolution(name="a")(padded), convolution("depthwise", strides=2, name="b")(padded)]
+    results = [
+        convolution(name="a")(padded),
+        convolution("depthwise", strides=2, name="b")(padded),
+    ]
     return keras.Model(image, results), {"a", "b"}, {"pad"}
 
 
@@ -150,13 +176,21 @@ def padding_is_an_output():
     """The padding folds away from the convolution but stays for the output."""
     image = keras.Input((9, 9, 3), name="image")
     padded = layers.ZeroPadding2D(1, name="pad")(image)
-    return keras.Model(image, {"pad": padded, "a": convolution(name="a")(padded)}), {"a"}, set()
+    return (
+        keras.Model(image, {"pad": padded, "a": convolution(name="a")(padded)}),
+        {"a"},
+        set(),
+    )
 
 
 def already_folded():
     """'same' layers only."""
     image = keras.Input((9, 9, 3), name="image")
-    return keras.Model(image, convolution(padding="same", name="a")(image)), set(), set()
+    return (
+        keras.Model(image, convolution(padding="same", name="a")(image)),
+        set(),
+        set(),
+    )
 
 
 def nothing_to_fold():
@@ -188,13 +222,21 @@ def dynamic_sizes():
     results = [
         convolution(name="a")(layers.ZeroPadding2D(1, name="pad_a")(image)),
         convolution(strides=2, name="b")(layers.ZeroPadding2D(1, name="pad_b")(image)),
-        convolution(strides=(2, 1), name="c")(layers.ZeroPadding2D(1, name="pad_c")(strip)),
-        convolution(strides=(1, 2), name="d")(layers.ZeroPadding2D(1, name="pad_d")(strip)),
+        convolution(strides=(2, 1), name="c")(
+            layers.ZeroPadding2D(1, name="pad_c")(strip)
+        ),
+        convolution(strides=(1, 2), name="d")(
+            layers.ZeroPadding2D(1, name="pad_d")(strip)
+        ),
         convolution(kernel_size=1, strides=3, name="e")(
             layers.ZeroPadding2D(0, name="pad_e")(image)
         ),
     ]
-    return keras.Model([image, strip], results), {"a", "c", "e"}, {"pad_a", "pad_c", "pad_e"}
+    return (
+        keras.Model([image, strip], results),
+        {"a", "c", "e"},
+        {"pad_a", "pad_c", "pad_e"},
+    )
 
 
 def no_convolutions():
@@ -225,7 +267,12 @@ def reused_layer():
     smaller = layers.Cropping2D(((1, 0), (1, 0)), name="crop")(image)
     pad = layers.ZeroPadding2D(1, name="pad")
     always, once = convolution(name="always"), convolution(strides=2, name="once")
-    results = [always(pad(image)), always(pad(smaller)), once(pad(image)), once(pad(smaller))]
+    results = [
+        always(pad(image)),
+        always(pad(smaller)),
+        once(pad(image)),
+        once(pad(smaller)),
+    ]
     return keras.Model(image, results), {"always"}, set()
 
 
@@ -278,10 +325,16 @@ def dict_inputs():
     """Inputs and outputs in dicts."""
     images = {name: keras.Input((9, 9, 3), name=name) for name in ("left", "right")}
     results = {
-        name: convolution(name=f"conv_{name}")(layers.ZeroPadding2D(1, name=f"pad_{name}")(image))
+        name: convolution(name=f"conv_{name}")(
+            layers.ZeroPadding2D(1, name=f"pad_{name}")(image)
+        )
         for name, image in images.items()
     }
-    return keras.Model(images, results), {"conv_left", "conv_right"}, {"pad_left", "pad_right"}
+    return (
+        keras.Model(images, results),
+        {"conv_left", "conv_right"},
+        {"pad_left", "pad_right"},
+    )
 
 
 MODELS = [
@@ -316,10 +369,12 @@ def test_models(build):
     folded = fold_zero_padding(model)
     before, after = named_padding(model), named_padding(folded)
     assert {name for name in after if before[name] != after[name]} == foldable
-    assert {layer.name for layer in model.layers} - {layer.name for layer in folded.layers} == gone
-    assert len(folded.layers) == len({*names, "image"} if build is sequential else names) - len(
-        gone
-    )
+    assert {layer.name for layer in model.layers} - {
+        layer.name for layer in folded.layers
+    } == gone
+    assert len(folded.layers) == len(
+        {*names, "image"} if build is sequential else names
+    ) - len(gone)
     assert folded.name == model.name
     for size in (7, 8):
         assert_equal_outputs(model, folded, integer_inputs(model, size))
@@ -329,7 +384,9 @@ def test_models(build):
     assert [len(layer._inbound_nodes) for layer in model.layers] == calls
     for variable in folded.variables:
         variable.assign(variable + 1)
-    assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True)
+    )
 
     again = fold_zero_padding(folded)
     assert named_padding(again) == after
@@ -360,12 +417,17 @@ def test_nested_models():
     inner = keras.Model(part, x, name="inner")
     image = keras.Input((17, 17, 4), name="image")
     chain, _, _ = sequential()
-    results = [inner(inner(image)), chain(layers.Cropping2D(((0, 9), (0, 9)))(image[..., :3]))]
+    results = [
+        inner(inner(image)),
+        chain(layers.Cropping2D(((0, 9), (0, 9)))(image[..., :3])),
+    ]
     model = with_integers(keras.Model(image, results, name="outer"))
     folded = fold_zero_padding(model)
     assert named_padding(folded.get_layer("inner")) == {"s1": "same", "s2": "valid"}
     assert named_padding(folded.get_layer("chain")) == {"a": "same", "b": "valid"}
-    assert [layer.name for layer in folded.layers] == [layer.name for layer in model.layers]
+    assert [layer.name for layer in folded.layers] == [
+        layer.name for layer in model.layers
+    ]
     assert_equal_outputs(model, folded, integer_inputs(model))
 
 
@@ -383,7 +445,9 @@ def test_adapted_normalization_keeps_its_statistics():
     folded = fold_zero_padding(model)
     assert named_padding(folded) == {"a": "same"}
     image = np.random.default_rng(2).normal(100, 50, (1, 9, 9, 3)).astype("float32")
-    np.testing.assert_allclose(outputs(model, [image]), outputs(folded, [image]), atol=1e-5)
+    np.testing.assert_allclose(
+        outputs(model, [image]), outputs(folded, [image]), atol=1e-5
+    )
 
 
 class Doubled(keras.Model):
@@ -410,7 +474,9 @@ class DoubledChain(keras.Sequential):
 
 def test_a_call_of_its_own_is_refused_and_left_alone_in_a_model():
     """What a graph with its own call() computes is not in the graph."""
-    chain = DoubledChain([keras.Input((9, 9, 3)), layers.ZeroPadding2D(1), convolution()])
+    chain = DoubledChain(
+        [keras.Input((9, 9, 3)), layers.ZeroPadding2D(1), convolution()]
+    )
     for wrong in (Doubled(), chain):
         with pytest.raises(ValueError, match="model must be .*, got "):
             fold_zero_padding(wrong)
@@ -429,7 +495,9 @@ def test_channels_first_is_folded_by_its_own_axes(kind):
     image = keras.Input((3, 8, 9), name="image")
     options = {"strides": 2, "data_format": "channels_first"}
     padded = layers.ZeroPadding2D(((0, 1), (1, 1)), "channels_first", name="pad")(image)
-    wrong = layers.ZeroPadding2D(((1, 1), (0, 1)), "channels_first", name="pad_wrong")(image)
+    wrong = layers.ZeroPadding2D(((1, 1), (0, 1)), "channels_first", name="pad_wrong")(
+        image
+    )
     results = [
         convolution(kind, name="a", **options)(padded),
         convolution(kind, name="b", **options)(wrong),
@@ -467,7 +535,14 @@ class OwnModel(keras.Model):
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, 3, "model.keras", layers.Conv2D(1, 1, name="layer"), keras.Sequential(), OwnModel()],
+    [
+        None,
+        3,
+        "model.keras",
+        layers.Conv2D(1, 1, name="layer"),
+        keras.Sequential(),
+        OwnModel(),
+    ],
     ids=lambda wrong: type(wrong).__name__,
 )
 def test_what_has_no_graph_is_refused(wrong):

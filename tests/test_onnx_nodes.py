@@ -33,7 +33,9 @@ def cases():
     found = {}
 
     def record(node, inputs, outputs, name, **_):
-        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        attributes = {
+            a.name: onnx.helper.get_attribute_value(a) for a in node.attribute
+        }
         found[name] = (node.op_type, attributes, inputs, outputs)
 
     with mock.patch.object(node_cases, "expect", record):
@@ -45,15 +47,22 @@ def cases():
 def run(operator, attributes, inputs, rule):
     """Return what the book's function makes of one node test under "SAME_UPPER" or "SAME_LOWER"."""
     flipped = rule == "SAME_LOWER"
-    tensors = [torch.from_numpy(a).flip(-2, -1) if flipped else torch.from_numpy(a) for a in inputs]
+    tensors = [
+        torch.from_numpy(a).flip(-2, -1) if flipped else torch.from_numpy(a)
+        for a in inputs
+    ]
     stride = tuple(attributes.get("strides", (1, 1)))
     if operator == "Conv":
         y = load("05").conv2d_same(*tensors, stride=stride)
     elif operator == "ConvTranspose":
         y = load("09").conv_transpose2d_same(*tensors, stride=stride)
     else:
-        pool = {"AveragePool": "avg_pool2d_same", "MaxPool": "max_pool2d_same"}[operator]
-        y = getattr(load("08"), pool)(*tensors, tuple(attributes["kernel_shape"]), stride)
+        pool = {"AveragePool": "avg_pool2d_same", "MaxPool": "max_pool2d_same"}[
+            operator
+        ]
+        y = getattr(load("08"), pool)(
+            *tensors, tuple(attributes["kernel_shape"]), stride
+        )
     return (y.flip(-2, -1) if flipped else y).numpy()
 
 
@@ -71,7 +80,9 @@ def test_node(cases, name):
     y = run(operator, attributes, inputs, rule)
     assert y.dtype == expected.dtype and y.shape == expected.shape
     np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
-    same = np.allclose(run(operator, attributes, inputs, other), expected, rtol=1e-6, atol=1e-6)
+    same = np.allclose(
+        run(operator, attributes, inputs, other), expected, rtol=1e-6, atol=1e-6
+    )
     assert same != TELLS[name]
 
 
@@ -83,5 +94,8 @@ def test_what_it_tells_follows_from_the_sizes(cases, name):
     image = expected if operator == "ConvTranspose" else inputs[0]
     kernel = inputs[1].shape[2:] if "Conv" in operator else attributes["kernel_shape"]
     strides = attributes.get("strides", (1, 1))
-    pads = [same_padding(*axis) for axis in zip(image.shape[2:], kernel, strides, strict=True)]
+    pads = [
+        same_padding(*axis)
+        for axis in zip(image.shape[2:], kernel, strides, strict=True)
+    ]
     assert any(before != after for before, after in pads) == TELLS[name]

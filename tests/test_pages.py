@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def fences(page, *languages):
     """Return (language, text) of the fenced blocks of a page of `book/`, in order."""
     tokens = MarkdownIt().parse((ROOT / "book" / page).read_text(encoding="utf-8"))
-    return [(t.info, t.content) for t in tokens if t.type == "fence" and t.info in languages]
+    return [
+        (t.info, t.content) for t in tokens if t.type == "fence" and t.info in languages
+    ]
 
 
 def test_the_page_on_testing_runs_as_it_stands():
@@ -45,7 +47,9 @@ def test_the_page_on_testing_runs_as_it_stands():
 def page_test():
     """Return the namespace of the block that readers paste, which needs NumPy only."""
     (_, text), *_ = fences("test-your-port.md", "python")
-    assert re.findall(r"^(?:import|from) .*", text, re.MULTILINE) == ["import numpy as np"]
+    assert re.findall(r"^(?:import|from) .*", text, re.MULTILINE) == [
+        "import numpy as np"
+    ]
     namespace = {}
     exec(text, namespace)
     return namespace
@@ -75,7 +79,9 @@ def book_port():
     """Return the four operations as the book's PyTorch functions do them."""
     conv, pools, transposed = load("05"), load("08"), load("09")
     return {
-        "conv": lambda x, w, s, d: nhwc(conv.conv2d_same(nchw(x), oihw(w), stride=s, dilation=d)),
+        "conv": lambda x, w, s, d: nhwc(
+            conv.conv2d_same(nchw(x), oihw(w), stride=s, dilation=d)
+        ),
         "max_pool": lambda x, k, s: nhwc(pools.max_pool2d_same(nchw(x), k, s)),
         "avg_pool": lambda x, k, s: nhwc(pools.avg_pool2d_same(nchw(x), k, s)),
         "conv_transpose": lambda x, w, s: nhwc(
@@ -161,15 +167,24 @@ RULES = {
     ),
     "(1, 1) for every layer": lambda n, k, s, d: (1, 1),
     "dilation ignored": lambda n, k, s, d: same(n, k, s, 1),
-    "k * d taken for the reach": lambda n, k, s, d: split(max(0, k * d - 1 - (n - 1) % s)),
+    "k * d taken for the reach": lambda n, k, s, d: split(
+        max(0, k * d - 1 - (n - 1) % s)
+    ),
     "no clamp at 0 (10)": lambda n, k, s, d: split((k - 1) * d - (n - 1) % s),
-    "n % s instead of (n - 1) % s": lambda n, k, s, d: split(max(0, (k - 1) * d - n % s)),
+    "n % s instead of (n - 1) % s": lambda n, k, s, d: split(
+        max(0, (k - 1) * d - n % s)
+    ),
     "k - s, as if s divided n": lambda n, k, s, d: split(max(0, (k - 1) * d + 1 - s)),
     "k - n % s, as if s did not divide n": lambda n, k, s, d: split(
         max(0, (k - 1) * d + 1 - n % s)
     ),
-    "correct_pad of keras.applications": lambda n, k, s, d: (k // 2 - (1 - n % 2), k // 2),
-    "at most as many zeros as cells": lambda n, k, s, d: split(min(n, sum(same(n, k, s, d)))),
+    "correct_pad of keras.applications": lambda n, k, s, d: (
+        k // 2 - (1 - n % 2),
+        k // 2,
+    ),
+    "at most as many zeros as cells": lambda n, k, s, d: split(
+        min(n, sum(same(n, k, s, d)))
+    ),
 }
 
 
@@ -187,7 +202,9 @@ def axes(x, kernel, s, d=(1, 1)):
 
 def by_rule(rule, x, w, s, d):
     """Return the convolution padded by a rule along each axis."""
-    return padded_conv(x, w, s, d, *[rule(*axis) for axis in axes(x, w.shape[:2], s, d)])
+    return padded_conv(
+        x, w, s, d, *[rule(*axis) for axis in axes(x, w.shape[:2], s, d)]
+    )
 
 
 def rows_for_both(x, w, s, d):
@@ -254,15 +271,22 @@ def pool_mutants(mean):
             x, k, s, [p[::-1] for p in sides(x, k, s)], fill=0 if mean else -np.inf
         ),
         "zeros, then the pool": lambda x, k, s: run(x, k, s, sides(x, k, s), fill=0),
-        "padding=before, not rounded up": lambda x, k, s: run(x, k, s, side(x, k, s, 0)),
+        "padding=before, not rounded up": lambda x, k, s: run(
+            x, k, s, side(x, k, s, 0)
+        ),
         "ceil_mode alone": lambda x, k, s: run(x, k, s, 0, ceil=True),
         "ceil_mode alone where the stride is not 1": lambda x, k, s: recipe(
-            x, k, s, padding=[p * (n == 1) for p, n in zip(side(x, k, s, 1), s, strict=True)]
+            x,
+            k,
+            s,
+            padding=[p * (n == 1) for p, n in zip(side(x, k, s, 1), s, strict=True)],
         ),
         "padding=before, ceil_mode, no crop at stride 1": lambda x, k, s: run(
             x, k, s, side(x, k, s, 0), ceil=True
         ),
-        "padding=after, no crop at stride 1": lambda x, k, s: recipe(x, k, s, crop=(0, 0)),
+        "padding=after, no crop at stride 1": lambda x, k, s: recipe(
+            x, k, s, crop=(0, 0)
+        ),
         "no padding": lambda x, k, s: run(x, k, s, 0),
     }
     if mean:
@@ -311,17 +335,25 @@ TRANSPOSED = {
         extra=lambda k, s: max(s - k, (k - s) % 2),
     ),
     "total halved, rounded down (09)": partial(
-        transposed, padding=lambda k, s: max(k - s, 0) // 2, extra=lambda k, s: max(s - k, 0)
+        transposed,
+        padding=lambda k, s: max(k - s, 0) // 2,
+        extra=lambda k, s: max(s - k, 0),
     ),
     "more cropped in front": partial(
         transposed, before=lambda k, s, n: max(k - s, 0) - max(k - s, 0) // 2
     ),
     "cropped behind only": partial(transposed, before=lambda k, s, n: 0),
     "cropped in front only": partial(transposed, before=lambda k, s, n: max(k - s, 0)),
-    "the crop of the input's size": partial(transposed, before=lambda k, s, n: same(n, k, s, 1)[0]),
+    "the crop of the input's size": partial(
+        transposed, before=lambda k, s, n: same(n, k, s, 1)[0]
+    ),
     "the padding of stride 1": partial(transposed, before=lambda k, s, n: (k - 1) // 2),
-    "the kernel flipped": partial(transposed, before=lambda k, s, n: max(k - s, 0) // 2, flip=True),
-    "no crop": lambda x, w, s: transposed(x, w, s, padding=lambda *_: 0, extra=lambda *_: 0),
+    "the kernel flipped": partial(
+        transposed, before=lambda k, s, n: max(k - s, 0) // 2, flip=True
+    ),
+    "no crop": lambda x, w, s: transposed(
+        x, w, s, padding=lambda *_: 0, extra=lambda *_: 0
+    ),
     "no zeros where the stride is larger": unfilled,
 }
 
@@ -335,7 +367,9 @@ def mutants():
     for operation in ("max_pool", "avg_pool"):
         wrong = pool_mutants(operation == "avg_pool")
         found += [(operation, name, mutant) for name, mutant in wrong.items()]
-    return found + [("conv_transpose", name, mutant) for name, mutant in TRANSPOSED.items()]
+    return found + [
+        ("conv_transpose", name, mutant) for name, mutant in TRANSPOSED.items()
+    ]
 
 
 @cache
@@ -354,25 +388,36 @@ def verdicts():
             return y
 
         failed = page_test()["wrong_cases"](**(book_port() | {operation: port}))
-        table[f"{operation}: {name}"] = [int(case.split()[0]) for case in failed], all(shapes)
+        table[f"{operation}: {name}"] = (
+            [int(case.split()[0]) for case in failed],
+            all(shapes),
+        )
     return table
 
 
 def test_every_mutant_is_killed():
     """Each wrong rule fails a case; SAME written the same way, the control, fails none."""
-    assert page_test()["wrong_cases"](**(book_port() | {"conv": partial(by_rule, same)})) == []
+    assert (
+        page_test()["wrong_cases"](**(book_port() | {"conv": partial(by_rule, same)}))
+        == []
+    )
     assert [name for name, (failed, _) in verdicts().items() if not failed] == []
 
 
 def test_what_is_not_a_number_is_wrong():
     """A port that returns NaN, as a mean over nothing does, fails every case."""
-    lost = {name: lambda *a, f=f: f(*a) * np.float32("nan") for name, f in book_port().items()}
+    lost = {
+        name: lambda *a, f=f: f(*a) * np.float32("nan")
+        for name, f in book_port().items()
+    }
     assert len(page_test()["wrong_cases"](**lost)) == 10
 
 
 def test_every_case_is_needed():
     """Each case is the only one to catch some mutant; without it that one would pass."""
-    alone = {failed[0]: name for name, (failed, _) in verdicts().items() if len(failed) == 1}
+    alone = {
+        failed[0]: name for name, (failed, _) in verdicts().items() if len(failed) == 1
+    }
     assert sorted(alone) == list(range(1, 11))
     only_7 = [name for name, (failed, _) in verdicts().items() if failed == [7]]
     assert only_7 == ["conv: at most as many zeros as cells"]  # the page says so
@@ -380,7 +425,9 @@ def test_every_case_is_needed():
 
 def test_the_page_counts_the_mutants():
     """How many there are, and how many a test of shapes would let pass."""
-    text = " ".join((ROOT / "book" / "test-your-port.md").read_text(encoding="utf-8").split())
+    text = " ".join(
+        (ROOT / "book" / "test-your-port.md").read_text(encoding="utf-8").split()
+    )
     shapes = sum(shape for _, shape in verdicts().values())
     assert f"{len(verdicts())} wrong rules" in text
     assert f"{shapes} of them have the right shape in all ten cases" in text
@@ -409,7 +456,9 @@ KINDS = ["Convolution", "Depthwise", "Max pool", "Average pool", "Transposed"]
 @cache
 def sheet():
     """Return ({heading: {label: code}}, the law's code, the layouts' code) of the cheat sheet."""
-    tokens = MarkdownIt().parse((ROOT / "book" / "cheat-sheet.md").read_text(encoding="utf-8"))
+    tokens = MarkdownIt().parse(
+        (ROOT / "book" / "cheat-sheet.md").read_text(encoding="utf-8")
+    )
     heading, blocks, plain = None, {}, []
     for token, following in itertools.pairwise([*tokens, None]):
         if token.type == "heading_open":
@@ -431,8 +480,12 @@ def allowed(kind, framework, size, kernel, stride, dilation):
     if kind == "Depthwise" and framework in ("TensorFlow", "Keras"):
         return stride[0] == stride[1] and not (dilated and strided)
     if "pool" in kind or kind == "Transposed":
-        even_at_1 = any(s == 1 and k % 2 == 0 for k, s in zip(kernel, stride, strict=True))
-        return not dilated and not (framework == "PyTorch" and "pool" in kind and even_at_1)
+        even_at_1 = any(
+            s == 1 and k % 2 == 0 for k, s in zip(kernel, stride, strict=True)
+        )
+        return not dilated and not (
+            framework == "PyTorch" and "pool" in kind and even_at_1
+        )
     return framework != "Keras" or not (dilated and strided)
 
 
@@ -454,10 +507,18 @@ def names(x, w, size, kernel, stride, dilation=(1, 1), padding=(0, 0)):
 
     pairs = {"k": kernel, "s": stride, "d": dilation, "p": padding}
     space = {
-        f"{name}{axis}": pair[i] for name, pair in pairs.items() for i, axis in enumerate("hw")
+        f"{name}{axis}": pair[i]
+        for name, pair in pairs.items()
+        for i, axis in enumerate("hw")
     }
     space |= {"x": x, "w": np.zeros((1, 1, 1, 1)) if w is None else w, "batch": len(x)}
-    space |= {"h": size[0], "width": size[1], "channels": 4, "multiplier": 2, "filters": 6}
+    space |= {
+        "h": size[0],
+        "width": size[1],
+        "channels": 4,
+        "multiplier": 2,
+        "filters": 6,
+    }
     space |= {"np": np, "tf": tf, "keras": keras, "torch": torch, "F": F}
     with contextlib.suppress(ImportError):
         import jax.numpy as jnp
@@ -502,7 +563,9 @@ def run_onnx(space):
         "layer",
         [helper.make_tensor_value_info("x", float32, x.shape)],
         [helper.make_tensor_value_info("y", float32, None)],
-        [numpy_helper.from_array(np.ascontiguousarray(w), "w")] if "w" in node.input else [],
+        [numpy_helper.from_array(np.ascontiguousarray(w), "w")]
+        if "w" in node.input
+        else [],
     )
     opsets = [helper.make_opsetid("", 21)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
@@ -537,7 +600,9 @@ def reference(kind, x, w, size, kernel, stride, dilation):
 def test_each_block_of_the_cheat_sheet_is_tensorflows_same(framework, kind):
     """Value for value on every layer that the page does not exclude."""
     for module in {"JAX": ["jax"], "ONNX": ["onnx", "onnxruntime"]}.get(framework, []):
-        pytest.importorskip(module, reason=f"{module} is not installed: its code was not run")
+        pytest.importorskip(
+            module, reason=f"{module} is not installed: its code was not run"
+        )
     blocks, law, layouts = sheet()
     rng, compared = np.random.default_rng(0), 0
     for layer in LAYERS:
@@ -571,14 +636,21 @@ def test_the_way_back_is_pytorchs_padding(layer):
     """PyTorch's own padded layers, by the Keras and TensorFlow code of the page."""
     compared = 0
     for size, kernel, stride, padding in BACK:
-        if "Pool" in layer and any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        if "Pool" in layer and any(
+            2 * p > k for p, k in zip(padding, kernel, strict=True)
+        ):
             continue
         kind = {"nn.ConvTranspose2d": "Transposed"}.get(layer, layer)
         x, w = integers(np.random.default_rng(0), kind, size, kernel)
         space = names(x, w, size, kernel, stride, padding=padding)
         y = result(space, sheet()[0]["Back: PyTorch to Keras"][layer])
         wanted = padded_in_torch(layer, x, w, kernel, stride, padding)
-        assert np.array_equal(np.rint(y), np.rint(wanted)), (size, kernel, stride, padding)
+        assert np.array_equal(np.rint(y), np.rint(wanted)), (
+            size,
+            kernel,
+            stride,
+            padding,
+        )
         compared += 1
     assert compared >= 6
 
@@ -586,7 +658,9 @@ def test_the_way_back_is_pytorchs_padding(layer):
 def test_the_cheat_sheet_has_every_block():
     """Five kinds of layer in five frameworks, four layers back; nothing else is code."""
     blocks, *_ = sheet()
-    assert {kind: list(blocks[kind]) for kind in KINDS} == dict.fromkeys(KINDS, FRAMEWORKS)
+    assert {kind: list(blocks[kind]) for kind in KINDS} == dict.fromkeys(
+        KINDS, FRAMEWORKS
+    )
     assert len(blocks) == 6 and list(blocks["Back: PyTorch to Keras"]) == BACK_LAYERS
 
 
@@ -599,7 +673,10 @@ def rows(known):
         (known / "book" / "status.html").read_text(encoding="utf-8"), "html.parser"
     )
     for row in soup.select("table tbody tr"):
-        yield row.a["href"], [cell.get_text(" ", strip=True) for cell in row.find_all("td")]
+        yield (
+            row.a["href"],
+            [cell.get_text(" ", strip=True) for cell in row.find_all("td")],
+        )
 
 
 def test_the_status_page_has_what_the_notebooks_store(known):
@@ -610,20 +687,28 @@ def test_the_status_page_has_what_the_notebooks_store(known):
         notebook = read(path)
         run = notebook.metadata.get("executed")
         assert notebook.cells[0].source.startswith(f"# {title.replace('’', chr(39))}\n")
-        versions = ", ".join(f"{k} {v}" for k, v in run["versions"].items()) if run else "—"
-        assert shown == ([run["date"], str(run["seconds"]), versions] if run else ["—"] * 3)
+        versions = (
+            ", ".join(f"{k} {v}" for k, v in run["versions"].items()) if run else "—"
+        )
+        assert shown == (
+            [run["date"], str(run["seconds"]), versions] if run else ["—"] * 3
+        )
 
 
 def test_execute_stores_when_how_long_and_with_what(tmp_path):
     """In the metadata, where `clean` leaves nothing else of an editor's."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import numpy.linalg")])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("import numpy.linalg")]
+    )
     notebook.metadata["signature"] = "an editor's"
     path = tmp_path / "small.ipynb"
     write(notebook, path)
     execute(path)
     run = read(path).metadata["executed"]
     assert set(read(path).metadata) == {"executed", "kernelspec", "language_info"}
-    assert abs(date.fromisoformat(run["date"]) - datetime.now(UTC).date()) <= timedelta(days=1)
+    assert abs(date.fromisoformat(run["date"]) - datetime.now(UTC).date()) <= timedelta(
+        days=1
+    )
     assert 0 <= run["seconds"] < 120
     assert run["versions"] == {"numpy": version("numpy")}
 
@@ -641,7 +726,17 @@ def test_the_glossary_is_sorted_and_defines_what_the_design_names():
     text = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
     terms = re.findall(r"^(\S.*)\n  ", text, re.MULTILINE)
     assert terms == sorted(terms, key=lambda term: term.lower().strip('"'))
-    for term in ("total", "before", "after", "window", "tap", "SAME", "VALID", "shifted", "equal"):
+    for term in (
+        "total",
+        "before",
+        "after",
+        "window",
+        "tap",
+        "SAME",
+        "VALID",
+        "shifted",
+        "equal",
+    ):
         assert term in terms
 
 

@@ -21,7 +21,9 @@ both = pytest.mark.parametrize(
     ],
     ids=["max", "mean"],
 )
-axes = st.tuples(st.integers(1, 24), st.integers(1, 9), st.integers(1, 11))  # size, kernel, stride
+axes = st.tuples(
+    st.integers(1, 24), st.integers(1, 9), st.integers(1, 11)
+)  # size, kernel, stride
 
 
 def run_tensorflow(tf_pool, x, kernel_size, stride):
@@ -46,12 +48,16 @@ def test_every_small_layer(pool, tf_pool):
     ways = set()
     for rows, columns in zip(grid, rng.permutation(grid).tolist(), strict=True):
         size, kernel_size, stride = zip(rows, columns, strict=True)
-        x = rng.integers(-2048, 0, (2, 3, *size)).astype("float32")  # where a 0 would win
+        x = rng.integers(-2048, 0, (2, 3, *size)).astype(
+            "float32"
+        )  # where a 0 would win
         expected = run_tensorflow(tf_pool, x, kernel_size, stride)
         y = pool(torch.from_numpy(x), kernel_size, stride).numpy()
         np.testing.assert_array_equal(y, expected, f"{size} {kernel_size} {stride}")
         ways.add((how(*rows), how(*columns)))
-    assert len(ways) == 9, "each axis must have fitted, been rounded up and been cropped"
+    assert len(ways) == 9, (
+        "each axis must have fitted, been rounded up and been cropped"
+    )
 
 
 @both
@@ -66,7 +72,9 @@ def test_generated_layers(pool, tf_pool, rows, columns, dtype, seed):
     x = torch.from_numpy(x)
     np.testing.assert_array_equal(pool(x, kernel_size, stride).numpy(), expected)
     channels_last = x.to(memory_format=torch.channels_last)
-    np.testing.assert_array_equal(pool(channels_last, kernel_size, stride).numpy(), expected)
+    np.testing.assert_array_equal(
+        pool(channels_last, kernel_size, stride).numpy(), expected
+    )
     np.testing.assert_array_equal(pool(x[0], kernel_size, stride).numpy(), expected[0])
 
 
@@ -80,15 +88,24 @@ def test_gradients(pool, tf_pool, rows, columns, seed):
     """Gradients in float64: values are distinct, so that a maximum has one place."""
     size, kernel_size, stride = zip(rows, columns, strict=True)
     rng = np.random.default_rng(seed)
-    x = rng.permutation(2 * size[0] * size[1]).reshape(1, 2, *size).astype("float64") - 200
+    x = (
+        rng.permutation(2 * size[0] * size[1]).reshape(1, 2, *size).astype("float64")
+        - 200
+    )
     y = pool(leaf := torch.from_numpy(x).requires_grad_(), kernel_size, stride)
-    upstream = rng.integers(-9, 10, y.shape).astype("float64") * 3600  # divisible by every count
+    upstream = (
+        rng.integers(-9, 10, y.shape).astype("float64") * 3600
+    )  # divisible by every count
     y.backward(torch.from_numpy(upstream))
     variable = tf.Variable(x.transpose(0, 2, 3, 1))
     with tf.GradientTape() as tape:
         tf_y = tf_pool(variable, kernel_size, stride, "SAME")
-    expected = tape.gradient(tf_y, variable, output_gradients=upstream.transpose(0, 2, 3, 1))
-    np.testing.assert_array_equal(leaf.grad.numpy(), expected.numpy().transpose(0, 3, 1, 2))
+    expected = tape.gradient(
+        tf_y, variable, output_gradients=upstream.transpose(0, 2, 3, 1)
+    )
+    np.testing.assert_array_equal(
+        leaf.grad.numpy(), expected.numpy().transpose(0, 3, 1, 2)
+    )
 
 
 @both
@@ -100,7 +117,9 @@ def test_stride_defaults_to_the_kernel(pool, tf_pool):
 
 
 @both
-@pytest.mark.parametrize("wrong", [0, -1, 2.0, 1.5, True, "3", (2, 0), (2, False), (1, 2, 3), ()])
+@pytest.mark.parametrize(
+    "wrong", [0, -1, 2.0, 1.5, True, "3", (2, 0), (2, False), (1, 2, 3), ()]
+)
 def test_wrong_numbers_are_refused_by_name(pool, tf_pool, wrong):
     """The message names the argument and its value."""
     value = wrong[1] if wrong in [(2, 0), (2, False)] else wrong

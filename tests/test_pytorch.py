@@ -37,7 +37,9 @@ def layers(draw):
         size=draw(pairs(sizes, sizes)),
         kernel=kernel,
         stride=draw(pairs(st.integers(1, 8), st.integers(1, 8))),
-        dilation=draw(st.one_of(st.just((1, 1)), pairs(st.integers(1, 4), st.integers(1, 4)))),
+        dilation=draw(
+            st.one_of(st.just((1, 1)), pairs(st.integers(1, 4), st.integers(1, 4)))
+        ),
         groups=groups,
         inputs=groups * draw(st.integers(1, 2)),
         outputs=groups * draw(st.integers(1, 2)),
@@ -51,7 +53,9 @@ def data(layer, dtype):
     """Return integer (x NCHW, weight OIHW, bias) of a drawn layer, some negative."""
     rng = np.random.default_rng(layer.seed)
     x = rng.integers(-99, 100, (layer.batch, layer.inputs, *layer.size))
-    weight = rng.integers(-9, 10, (layer.outputs, layer.inputs // layer.groups, *layer.kernel))
+    weight = rng.integers(
+        -9, 10, (layer.outputs, layer.inputs // layer.groups, *layer.kernel)
+    )
     bias = rng.integers(-99, 100, layer.outputs) * layer.bias
     return x.astype(dtype), weight.astype(dtype), bias.astype(dtype)
 
@@ -62,13 +66,21 @@ def tensorflow_conv(layer, x, weight, bias):
     TensorFlow's CPU gradients know neither groups nor dilation, so a group is a convolution of its
     own channels, and a dilated kernel is written out with zeros between its taps.
     """
-    for axis, (k, d) in enumerate(zip(layer.kernel, layer.dilation, strict=True), start=2):
+    for axis, (k, d) in enumerate(
+        zip(layer.kernel, layer.dilation, strict=True), start=2
+    ):
         taps = tf.one_hot(tf.range(k) * d, (k - 1) * d + 1, dtype=weight.dtype)
-        weight = tf.experimental.numpy.moveaxis(tf.tensordot(weight, taps, [[axis], [0]]), -1, axis)
+        weight = tf.experimental.numpy.moveaxis(
+            tf.tensordot(weight, taps, [[axis], [0]]), -1, axis
+        )
     y = [
-        tf.nn.conv2d(tf.transpose(a, (0, 2, 3, 1)), tf.transpose(b, (2, 3, 1, 0)), s, "SAME")
+        tf.nn.conv2d(
+            tf.transpose(a, (0, 2, 3, 1)), tf.transpose(b, (2, 3, 1, 0)), s, "SAME"
+        )
         for s in [layer.stride]
-        for a, b in zip(tf.split(x, layer.groups, 1), tf.split(weight, layer.groups), strict=True)
+        for a, b in zip(
+            tf.split(x, layer.groups, 1), tf.split(weight, layer.groups), strict=True
+        )
     ]
     return tf.transpose(tf.concat(y, 3) + bias, (0, 3, 1, 2))
 
@@ -81,7 +93,9 @@ def readable(layer, x, weight, bias):
 def fast(layer, x, weight, bias):
     """Run a Conv2dSame that holds the given parameters."""
     options = {"dilation": layer.dilation, "groups": layer.groups, "dtype": x.dtype}
-    module = Conv2dSame(layer.inputs, layer.outputs, layer.kernel, layer.stride, **options)
+    module = Conv2dSame(
+        layer.inputs, layer.outputs, layer.kernel, layer.stride, **options
+    )
     module.weight, module.bias = weight, bias
     return module(x)
 
@@ -92,12 +106,17 @@ def test_values_equal_tensorflow(layer):
     """Both recipes give TensorFlow's float32 values bit for bit on integers."""
     x, weight, bias = data(layer, "float32")
     grouped = x.transpose(0, 2, 3, 1), weight.transpose(2, 3, 1, 0)
-    wanted = tf.nn.conv2d(*grouped, layer.stride, "SAME", dilations=layer.dilation) + bias
+    wanted = (
+        tf.nn.conv2d(*grouped, layer.stride, "SAME", dilations=layer.dilation) + bias
+    )
     wanted = wanted.numpy().transpose(0, 3, 1, 2)
     assert wanted.shape[2:] == tuple(
         -(-n // s) for n, s in zip(layer.size, layer.stride, strict=True)
     )
-    parameters = nn.Parameter(torch.from_numpy(weight)), nn.Parameter(torch.from_numpy(bias))
+    parameters = (
+        nn.Parameter(torch.from_numpy(weight)),
+        nn.Parameter(torch.from_numpy(bias)),
+    )
     for recipe in (readable, fast):
         y = recipe(layer, torch.from_numpy(x), *parameters)
         np.testing.assert_array_equal(y.detach().numpy(), wanted)
@@ -111,7 +130,11 @@ def test_gradients_equal_tensorflow(layer):
     variables = [tf.Variable(array) for array in arrays]
     with tf.GradientTape() as tape:
         y = tensorflow_conv(layer, *variables)
-        upstream = np.random.default_rng(layer.seed).integers(-9, 10, y.shape).astype("float64")
+        upstream = (
+            np.random.default_rng(layer.seed)
+            .integers(-9, 10, y.shape)
+            .astype("float64")
+        )
         loss = tf.reduce_sum(y * upstream)
     wanted = [gradient.numpy() for gradient in tape.gradient(loss, variables)]
     for recipe in (readable, fast):
@@ -124,7 +147,12 @@ def test_gradients_equal_tensorflow(layer):
 
 
 @settings(max_examples=examples(300))
-@given(pairs(sizes, sizes), pairs(st.integers(1, 6), st.integers(1, 6)), st.integers(1, 7), sizes)
+@given(
+    pairs(sizes, sizes),
+    pairs(st.integers(1, 6), st.integers(1, 6)),
+    st.integers(1, 7),
+    sizes,
+)
 def test_pools_equal_tensorflow(size, kernel, stride, seed):
     """Padded pools follow SAME on negative data; the means are equal to the last bit."""
     x = np.random.default_rng(seed).integers(-99, 0, (2, 3, *size)).astype("float32")
@@ -139,12 +167,17 @@ def test_pools_equal_tensorflow(size, kernel, stride, seed):
 
 
 @settings(max_examples=examples(200))
-@given(pairs(sizes, sizes), pairs(sizes, sizes), pairs(sizes, sizes), pairs(sizes, sizes))
+@given(
+    pairs(sizes, sizes), pairs(sizes, sizes), pairs(sizes, sizes), pairs(sizes, sizes)
+)
 def test_same_padding_2d_is_chapter_1(size, kernel, stride, dilation):
     """The branchless law for tensors is `same_padding` on each axis."""
     axes = zip(size, kernel, stride, dilation, strict=True)
     wanted = [chapter.same_padding(*axis) for axis in axes]
-    assert chapter.same_padding_2d(torch.empty(1, *size), kernel, stride, dilation) == wanted
+    assert (
+        chapter.same_padding_2d(torch.empty(1, *size), kernel, stride, dilation)
+        == wanted
+    )
 
 
 def test_one_image_without_a_batch_axis():
@@ -158,16 +191,18 @@ def test_one_image_without_a_batch_axis():
 IMAGE, KERNEL = torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 3, 3)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, 2.0, True, "2", None, (1, 0), (2, 1.5), (1, 2, 3)])
+@pytest.mark.parametrize(
+    "value", [0, -1, 1.5, 2.0, True, "2", None, (1, 0), (2, 1.5), (1, 2, 3)]
+)
 @pytest.mark.parametrize("argument", ["stride", "dilation", "kernel_size"])
 def test_sizes_that_are_no_positive_integers(argument, value):
     """ValueError names the argument and the offending value, in both recipes."""
     offender = value
     if isinstance(value, tuple) and len(value) == 2:
         offender = next(v for v in value if not isinstance(v, int) or v < 1)
-    message = f"^{argument} must be .* got " + repr(offender).replace("(", r"\(").replace(
-        ")", r"\)"
-    )
+    message = f"^{argument} must be .* got " + repr(offender).replace(
+        "(", r"\("
+    ).replace(")", r"\)")
     with pytest.raises(ValueError, match=message):
         Conv2dSame(1, 1, **({"kernel_size": 3} | {argument: value}))
     if argument != "kernel_size":
@@ -181,12 +216,21 @@ def test_sizes_that_are_no_positive_integers(argument, value):
         (lambda: Conv2dSame(1, 1, 3, padding=1), "padding .* got 1"),
         (lambda: Conv2dSame(1, 1, 3, 1, (0, 1)), r"padding .* got \(0, 1\)"),
         (lambda: Conv2dSame(1, 1, 3, padding="valid"), "padding .* got 'valid'"),
-        (lambda: Conv2dSame(1, 1, 3, padding_mode="reflect"), "padding_mode .* got 'reflect'"),
+        (
+            lambda: Conv2dSame(1, 1, 3, padding_mode="reflect"),
+            "padding_mode .* got 'reflect'",
+        ),
         (lambda: Conv2dSame(1, 1, 3, groups=0), "groups .* got 0"),
         (lambda: conv2d_same(IMAGE, KERNEL, groups=0), "groups .* got 0"),
         (lambda: conv2d_same(torch.zeros(6, 6), KERNEL), r"x .* got \(6, 6\)"),
-        (lambda: conv2d_same(torch.zeros(1, 1, 1, 6, 6), KERNEL), r"x .* got \(1, 1, 1, 6, 6\)"),
-        (lambda: conv2d_same(torch.zeros(1, 1, 0, 6), KERNEL), r"x .* got \(1, 1, 0, 6\)"),
+        (
+            lambda: conv2d_same(torch.zeros(1, 1, 1, 6, 6), KERNEL),
+            r"x .* got \(1, 1, 1, 6, 6\)",
+        ),
+        (
+            lambda: conv2d_same(torch.zeros(1, 1, 0, 6), KERNEL),
+            r"x .* got \(1, 1, 0, 6\)",
+        ),
         (lambda: conv2d_same(IMAGE, torch.zeros(3, 3)), r"weight .* got \(3, 3\)"),
         (lambda: Conv2dSame(1, 1, 3)(torch.zeros(6, 6)), r"x .* got \(6, 6\)"),
     ],
@@ -206,7 +250,9 @@ class Branches(nn.Module):
         self.stem = nn.Conv2d(2, 4, 7, stride=2, padding=3, bias=False)
         self.norm = nn.BatchNorm2d(4)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.block = nn.Sequential(nn.Conv2d(4, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 1, 2, 2))
+        self.block = nn.Sequential(
+            nn.Conv2d(4, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 1, 2, 2)
+        )
         self.short = nn.Conv2d(4, 4, 1, stride=2)
         self.depthwise = nn.Conv2d(4, 4, 5, stride=3, padding=2, groups=4)
         self.twice = nn.Conv2d(4, 4, 3, padding="same")
@@ -232,7 +278,9 @@ def keras_branches(model):
     x = keras.layers.Add(name="add")([a, conv(4, 1, strides=2, name="short")(x)])
     x = keras.layers.DepthwiseConv2D(5, strides=3, name="depthwise", **same)(x)
     twice = conv(4, 3, name="twice", **same)
-    x = keras.layers.AveragePooling2D((3, 2), strides=(2, 1), name="mean", **same)(twice(twice(x)))
+    x = keras.layers.AveragePooling2D((3, 2), strides=(2, 1), name="mean", **same)(
+        twice(twice(x))
+    )
     result = keras.Model(inputs, conv(3, 2, name="valid")(x))
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -241,7 +289,12 @@ def keras_branches(model):
             bias = [] if module.bias is None else [module.bias.detach().numpy()]
             result.get_layer(name).set_weights(weights + bias)
         if isinstance(module, nn.BatchNorm2d):
-            tensors = module.weight, module.bias, module.running_mean, module.running_var
+            tensors = (
+                module.weight,
+                module.bias,
+                module.running_mean,
+                module.running_var,
+            )
             result.get_layer(name).set_weights([t.detach().numpy() for t in tensors])
     return result
 
@@ -252,7 +305,9 @@ def with_random_state(model):
     model = model.double().eval()
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
-            tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype) + 0.1)
+            tensor.copy_(
+                torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype) + 0.1
+            )
     return model
 
 
@@ -286,7 +341,9 @@ def test_model_keeps_names_and_parameters_and_the_original():
         strict=True,
     ):
         assert ours is theirs, name
-    kinds = [type(m).__name__ for m in (fixed.stem, fixed.pool, fixed.mean, fixed.short)]
+    kinds = [
+        type(m).__name__ for m in (fixed.stem, fixed.pool, fixed.mean, fixed.short)
+    ]
     assert kinds == ["Conv2dSame", "MaxPool2dSame", "AvgPool2dSame", "Conv2d"]
     assert type(fixed.valid) is type(fixed.twice) is nn.Conv2d
     with warnings.catch_warnings(record=True) as caught:
@@ -303,7 +360,9 @@ def test_state_dict_of_conv2d_loads():
     assert torch.equal(ours.weight, theirs.weight)
 
 
-@pytest.mark.parametrize("model", [nn.Linear(2, 2), nn.Conv2d(1, 1, 3), nn.Sequential(), nn.ReLU()])
+@pytest.mark.parametrize(
+    "model", [nn.Linear(2, 2), nn.Conv2d(1, 1, 3), nn.Sequential(), nn.ReLU()]
+)
 def test_nothing_to_change_says_so(model):
     """A model without padded layers comes back as it is, with a warning."""
     with pytest.warns(UserWarning, match="changed nothing"):
@@ -313,15 +372,23 @@ def test_nothing_to_change_says_so(model):
 def test_padded_layers_of_other_kinds_are_named():
     """Layers that stay although they pad are listed in a warning."""
     up, pad = nn.ConvTranspose2d(1, 1, 3, 2, 1), nn.ZeroPad2d(1)
-    with pytest.warns(UserWarning, match=r"left alone: 1 \(ConvTranspose2d\), 2 \(ZeroPad2d\)$"):
+    with pytest.warns(
+        UserWarning, match=r"left alone: 1 \(ConvTranspose2d\), 2 \(ZeroPad2d\)$"
+    ):
         use_same_padding(nn.Sequential(nn.Conv2d(1, 1, 3, 2, 1), up, pad))
 
 
 @pytest.mark.parametrize(
     "layer, message",
     [
-        (nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), "padding_mode .* got 'reflect'"),
-        (nn.Conv2d(1, 1, 3, padding="same", padding_mode="circular"), "padding_mode .* 'circular'"),
+        (
+            nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"),
+            "padding_mode .* got 'reflect'",
+        ),
+        (
+            nn.Conv2d(1, 1, 3, padding="same", padding_mode="circular"),
+            "padding_mode .* 'circular'",
+        ),
         (nn.MaxPool2d(3, 2, 1, return_indices=True), "return_indices .* got True"),
         (nn.MaxPool2d(3, 2, 1, dilation=2), "dilation .* got 2"),
         (nn.AvgPool2d(3, 2, 1, divisor_override=4), "divisor_override .* got 4"),
@@ -352,7 +419,9 @@ def integer_model():
 
 def integers(*shape):
     """Return a float32 tensor of integers from -9 to 9."""
-    return torch.randint(-9, 10, shape, generator=torch.Generator().manual_seed(1)).float()
+    return torch.randint(
+        -9, 10, shape, generator=torch.Generator().manual_seed(1)
+    ).float()
 
 
 def in_onnx_runtime(model, size, dynamic):
@@ -410,7 +479,9 @@ def test_traced_by_torch_compile(fresh_compiler, dynamic):
         assert torch.equal(compiled(x), model(x))
 
 
-needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs g++")
+needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="inductor needs g++"
+)
 
 
 @needs_compiler
@@ -440,13 +511,17 @@ class NativeWhereCompiled(nn.Module):
 def test_why_conv2d_same_replaces_the_crop_where_compiled(fresh_compiler):
     """Inductor freezes a computed padding: chapter 5 says so; the day it does not, say less."""
     native, x = NativeWhereCompiled(), integers(1, 2, 6, 9)
-    assert torch.compile(native, dynamic=True)(x).shape != native(x).shape == (1, 3, 3, 5)
+    assert (
+        torch.compile(native, dynamic=True)(x).shape != native(x).shape == (1, 3, 3, 5)
+    )
 
 
 def test_padding_same_of_pytorch_is_same_at_stride_1():
     """Chapter 4's claim: padding='same' equals SAME, even kernels and dilation included."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch tells of the copy it makes for even kernels
+        warnings.simplefilter(
+            "ignore"
+        )  # PyTorch tells of the copy it makes for even kernels
         for n in range(1, 8):
             for k in range(1, 7):
                 for d in range(1, 4):

@@ -24,7 +24,9 @@ from front_matter import describe, find_address, reading_minutes  # noqa: E402
 from mathml import to_mathml  # noqa: E402
 from sphinx.errors import ConfigError  # noqa: E402
 
-BUDGET = 250_000  # bytes, each file compressed: everything the browser fetches for one page
+BUDGET = (
+    250_000  # bytes, each file compressed: everything the browser fetches for one page
+)
 BUDGET_WITH_MATHS = 320_000
 LAYOUT_SHIFT_BUDGET = 0.02
 BASE = "https://example.github.io/padding.book/"  # of the site `known`, by conftest's REPOSITORY
@@ -44,7 +46,9 @@ def faulty(tmp_path_factory):
     """The failed build of a book with one fault of each kind planted in its first page."""
     sources = copy_sources(tmp_path_factory.mktemp("faulty") / "book")
     with (sources / f"{TOC['root']}.md").open("a", encoding="utf-8") as page:
-        page.write("\n[page](no-such-page.md) [anchor](#no-such-anchor) $\\nosuchcommand$\n")
+        page.write(
+            "\n[page](no-such-page.md) [anchor](#no-such-anchor) $\\nosuchcommand$\n"
+        )
         page.write("\n![](_static/favicon.svg)\n")
     return build(sources)
 
@@ -115,7 +119,9 @@ def test_figures_have_half_their_pixels(known, name):
     for image in parse(page).select(".cell_output img"):
         png = (page.parent / image["src"]).read_bytes()
         pixels = [int.from_bytes(png[i : i + 4], "big") for i in (16, 20)]
-        assert [int(image["width"]), int(image["height"])] == [round(n / 2) for n in pixels]
+        assert [int(image["width"]), int(image["height"])] == [
+            round(n / 2) for n in pixels
+        ]
 
 
 def test_every_image_says_what_it_shows(known):
@@ -123,17 +129,18 @@ def test_every_image_says_what_it_shows(known):
     for path, soup in pages(known).items():
         for image in soup.find_all("img"):
             alt = image.get("alt", "").strip()
-            assert " " in alt and Path(image["src"]).stem not in alt, f"{path.name}: {image}"
+            assert " " in alt and Path(image["src"]).stem not in alt, (
+                f"{path.name}: {image}"
+            )
 
 
 def test_nothing_comes_from_outside(known):
     """No page and no style sheet names a file on another host to load."""
     outside, sheets = [], set()
     for path, soup in pages(known).items():
-        loading = (
-            "script[src], img[src], iframe[src], source[src], video[src], audio[src], embed[src]"
-        )
-        urls = [element["src"] for element in soup.select(loading)]
+        loading = ("script", "img", "iframe", "source", "video", "audio", "embed")
+        selector = ", ".join(f"{tag}[src]" for tag in loading)
+        urls = [element["src"] for element in soup.select(selector)]
         links = soup.select("link[href]:not([rel~=canonical])")
         urls += [link["href"] for link in links]
         sheets |= {
@@ -168,7 +175,9 @@ def test_a_browser_loads_every_page(known, chromium, address):
             problems.append(f"{name}: {what}")
 
         tab.on("request", lambda request, seen=requests: seen.add(request.url))
-        tab.on("requestfailed", lambda request, say=complain: say(f"failed: {request.url}"))
+        tab.on(
+            "requestfailed", lambda request, say=complain: say(f"failed: {request.url}")
+        )
         tab.on("pageerror", lambda error, say=complain: say(f"script error: {error}"))
         tab.on("console", lambda message, say=complain:
                say(message.text) if message.type in ("error", "warning") else None)  # fmt: skip
@@ -205,13 +214,19 @@ def test_each_page_has_its_card(known):
     for path, soup in pages(known).items():
         tags, name = meta(soup), path.relative_to(known).as_posix()
         descriptions[name] = tags["description"]
-        assert 40 <= len(tags["description"]) <= 300 and not re.search(r"[\\<$]", str(tags)), name
+        assert 40 <= len(tags["description"]) <= 300 and not re.search(
+            r"[\\<$]", str(tags)
+        ), name
         assert tags["og:title"] and tags["og:description"] == tags["description"]
         assert tags["og:site_name"] == "Same Is Not the Same"
         assert tags["twitter:card"] == "summary_large_image"
         assert tags["og:image"] == BASE + "_static/card.png"
         if name != "index.html":  # the way to the first page, and so its card
-            assert tags["og:url"] == soup.select_one("link[rel=canonical]")["href"] == BASE + name
+            assert (
+                tags["og:url"]
+                == soup.select_one("link[rel=canonical]")["href"]
+                == BASE + name
+            )
     assert len(set(descriptions.values())) == len(descriptions) - 1
     card = (known / "_static" / "card.png").read_bytes()
     assert [int.from_bytes(card[i : i + 4], "big") for i in (16, 20)] == [1200, 630]
@@ -220,7 +235,9 @@ def test_each_page_has_its_card(known):
 
 def test_the_site_map_names_each_page(known):
     """The pages of the book, in its order, by their full addresses."""
-    soup = BeautifulSoup((known / "sitemap.xml").read_text(encoding="utf-8"), "html.parser")
+    soup = BeautifulSoup(
+        (known / "sitemap.xml").read_text(encoding="utf-8"), "html.parser"
+    )
     expected = [f"{BASE}{name}.html" for name in [TOC["root"], *CHAPTERS]]
     assert [tag.get_text() for tag in soup.find_all("loc")] == expected
 
@@ -238,8 +255,13 @@ def test_an_unknown_address_is_not_made_up(unknown):
 def test_the_address_of_the_site():
     """SITE_URL comes first, then GitHub Pages'; an owner's own site is at its root."""
     assert find_address({}) == ""
-    assert find_address({"GITHUB_REPOSITORY": "Owner/Name"}) == "https://owner.github.io/Name/"
-    assert find_address({"GITHUB_REPOSITORY": "o/o.github.io"}) == "https://o.github.io/"
+    assert (
+        find_address({"GITHUB_REPOSITORY": "Owner/Name"})
+        == "https://owner.github.io/Name/"
+    )
+    assert (
+        find_address({"GITHUB_REPOSITORY": "o/o.github.io"}) == "https://o.github.io/"
+    )
     own = {"SITE_URL": "https://example.org/book", "GITHUB_REPOSITORY": "a/b"}
     assert find_address(own) == "https://example.org/book/"
     for wrong in ("example.org", "ftp://example.org", 'https://a.b/"x', "https://a b"):
@@ -249,9 +271,9 @@ def test_the_address_of_the_site():
 
 def test_describe():
     """Whole sentences, at most about 200 letters, formulas as text; never nothing."""
-    assert describe("<p><b>A &amp; b.</b> <math><mi>n</mi><mo>/</mo><mi>s</mi></math>!</p>") == (
-        "A & b. n/s!"
-    )
+    assert describe(
+        "<p><b>A &amp; b.</b> <math><mi>n</mi><mo>/</mo><mi>s</mi></math>!</p>"
+    ) == ("A & b. n/s!")
     assert describe(f"<p>One. Two. {'x' * 200}. Three.</p>") == "One. Two."
     assert "TensorFlow" in describe("<h1>Nothing else</h1>")
 
@@ -263,7 +285,9 @@ def test_the_line_under_a_title(known, unknown):
             line = parse(site / f"{name}.html").select_one("h1 + .page-facts")
             chapter, minutes, *_ = [item.get_text() for item in line.select("li")]
             assert chapter == f"Chapter {int(Path(name).name[:2])}"
-            said = re.search(r"You need:.*?(\d+ minutes)", line.find_next("p").parent.get_text())
+            said = re.search(
+                r"You need:.*?(\d+ minutes)", line.find_next("p").parent.get_text()
+            )
             assert minutes == said[1]
             links = {link.get_text(): link for link in line.select("a")}
             download = links.pop("Download notebook")
@@ -286,7 +310,10 @@ def test_next_and_previous(known):
     """The pages form one chain, in the order of the contents."""
     chain = [TOC["root"], *CHAPTERS]
     for before, after in zip(chain, chain[1:], strict=False):
-        for here, link, there in ((before, "right-next", after), (after, "left-prev", before)):
+        for here, link, there in (
+            (before, "right-next", after),
+            (after, "left-prev", before),
+        ):
             page = known / f"{here}.html"
             href = parse(page).select_one(f"a.{link}")["href"]
             assert (page.parent / href).resolve() == (known / f"{there}.html").resolve()
@@ -295,7 +322,10 @@ def test_next_and_previous(known):
 def test_the_plain_text_is_the_book(known):
     """llms.txt holds each page's title, in order, and the code that the chapters derive."""
     text = (known / "llms.txt").read_text(encoding="utf-8")
-    titles = [parse(known / f"{name}.html").h1.get_text()[:-1] for name in [TOC["root"], *CHAPTERS]]
+    titles = [
+        parse(known / f"{name}.html").h1.get_text()[:-1]
+        for name in [TOC["root"], *CHAPTERS]
+    ]
     heads = re.sub("[’']", "'", "\n".join(re.findall("^# .*$", text, re.MULTILINE)))
     places = [heads.index("# " + title.replace("’", "'")) for title in titles]
     assert places == sorted(places)
@@ -318,7 +348,10 @@ def test_by_keyboard_alone(chromium, address):
     page.goto(f"{address}{NOTEBOOKS[0]}.html", wait_until="networkidle")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
-    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert (
+        page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        == "solid"
+    )
     page.keyboard.press("Enter")
     assert page.url.endswith("#main-content")
     summary = page.locator(".cell summary").first
@@ -344,7 +377,14 @@ def test_on_paper(chromium, address):
     page.goto(f"{address}{NOTEBOOKS[0]}.html", wait_until="networkidle")
     page.emulate_media(media="print")
     page.wait_for_function("document.documentElement.dataset.theme == 'light'")
-    for gone in ("header", "nav", "button", ".page-facts", "summary", ".prev-next-area"):
+    for gone in (
+        "header",
+        "nav",
+        "button",
+        ".page-facts",
+        "summary",
+        ".prev-next-area",
+    ):
         assert not page.locator(gone).filter(visible=True).count(), gone
     assert page.locator("h1").filter(visible=True).count() == 1
     colours = "[getComputedStyle(document.body).color, getComputedStyle(document.body).background]"
@@ -357,7 +397,9 @@ def test_on_paper(chromium, address):
 
 def count_formulas(markdown):
     """How many formulas a Markdown text holds."""
-    tokens = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin).parse(markdown)
+    tokens = (
+        MarkdownIt("commonmark").enable("table").use(dollarmath_plugin).parse(markdown)
+    )
     tokens += [child for token in tokens for child in token.children or []]
     return sum(token.type.startswith("math_") for token in tokens)
 
@@ -369,7 +411,9 @@ def test_every_formula_is_mathml(known, name):
     texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
     article = parse(known / f"{name}.html").find("article")
     assert len(article.find_all("math")) == sum(map(count_formulas, texts))
-    prose = [text for text in article.find_all(string=True) if not text.find_parent("pre")]
+    prose = [
+        text for text in article.find_all(string=True) if not text.find_parent("pre")
+    ]
     assert not re.search(r"\\(frac|lceil|lfloor|text|begin|times)\b", " ".join(prose))
 
 
@@ -389,7 +433,10 @@ def test_to_mathml():
     assert "<mtext>if&#x000A0;</mtext>" in to_mathml(
         r"\begin{cases} a & \text{if } b \\ c & d \end{cases}", "block"
     )
-    for rows in (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", r"a &= b \\ c &= d"):
+    for rows in (
+        r"\begin{aligned} a &= b \\ c &= d \end{aligned}",
+        r"a &= b \\ c &= d",
+    ):
         assert to_mathml(rows, "block").count("<mtr>") == 2
 
 
@@ -421,7 +468,9 @@ def test_buttons_lead_to_the_repository(known):
         assert any(link.startswith(f"{github}/issues/new?") for link in found)
         colab = [link for link in found if "colab" in link]
         path = f"github/example/padding.book/blob/topic/x/{name}.ipynb"
-        expected = [f"https://colab.research.google.com/{path}"] if name in NOTEBOOKS else []
+        expected = (
+            [f"https://colab.research.google.com/{path}"] if name in NOTEBOOKS else []
+        )
         assert colab == expected
 
 
@@ -431,12 +480,16 @@ def test_without_a_repository_only_the_download_is_left(unknown):
         found = buttons(unknown, name)
         assert not [link for link in found if urlsplit(link).netloc]
         source = [link for link in found if link.endswith((".ipynb", ".md"))]
-        assert source and (unknown / f"{name}.html").parent.joinpath(source[0]).is_file()
+        assert (
+            source and (unknown / f"{name}.html").parent.joinpath(source[0]).is_file()
+        )
 
 
 def make_checkout(folder, remote):
     """A git repository with a remote, on branch `work`."""
-    subprocess.run(["git", "init", "--quiet", "--initial-branch=work", folder], check=True)
+    subprocess.run(
+        ["git", "init", "--quiet", "--initial-branch=work", folder], check=True
+    )
     subprocess.run(["git", "-C", folder, "remote", "add", "origin", remote], check=True)
     return folder
 
@@ -483,7 +536,12 @@ def test_branch(tmp_path):
 
 @pytest.mark.parametrize(
     "complaint",
-    ["no-such-page.md", "no-such-anchor", "formula not converted", "image without alt text"],
+    [
+        "no-such-page.md",
+        "no-such-anchor",
+        "formula not converted",
+        "image without alt text",
+    ],
 )
 def test_a_fault_stops_the_build(faulty, complaint):
     """A broken link, an unknown formula or an image without words fails the build by name."""

@@ -29,7 +29,10 @@ def tensorflow(x, weight, stride, size, bias=0, dilation=(1, 1)):
     """Return `tf.nn.conv2d_transpose` SAME of tensors in PyTorch's layouts, in TensorFlow's."""
     x, weight = tf.transpose(x, (0, 2, 3, 1)), tf.transpose(weight, (2, 3, 1, 0))
     shape = (x.shape[0], *size, weight.shape[2])
-    return tf.nn.conv2d_transpose(x, weight, shape, stride, "SAME", dilations=dilation) + bias
+    return (
+        tf.nn.conv2d_transpose(x, weight, shape, stride, "SAME", dilations=dilation)
+        + bias
+    )
 
 
 def channels_first(y):
@@ -73,7 +76,8 @@ def test_values_and_gradients(seed, size, kernel, stride, channels, data):
     """Values in float32 and float64 and the gradients of x, weight and bias, bit for bit."""
     rng = np.random.default_rng(seed)
     out = tuple(
-        data.draw(st.sampled_from(output_sizes(n, s))) for n, s in zip(size, stride, strict=True)
+        data.draw(st.sampled_from(output_sizes(n, s)))
+        for n, s in zip(size, stride, strict=True)
     )
     arrays = [
         integers(rng, (2, channels[0], *size), "float64"),
@@ -115,7 +119,11 @@ def test_keras_layers(axes):
         layer.set_weights([np.moveaxis(weight, (1, 0), (-2, -1)), bias])
         wanted = channels_first(layer(np.moveaxis(x, 1, -1)))
         tensors = [torch.from_numpy(a) for a in (x, weight, bias)]
-        assert np.array_equal(conv_transpose_same(*tensors, stride), wanted), (size, kernel, stride)
+        assert np.array_equal(conv_transpose_same(*tensors, stride), wanted), (
+            size,
+            kernel,
+            stride,
+        )
         if axes == 2:
             assert np.array_equal(conv_transpose2d_same(*tensors, stride), wanted)
 
@@ -123,8 +131,13 @@ def test_keras_layers(axes):
 def test_gradients_along_three_axes():
     """The gradients of `conv_transpose_same` are TensorFlow's in 3-D too."""
     rng = np.random.default_rng(3)
-    for kernel, stride in itertools.product(((3, 2, 4), (1, 5, 2)), ((2, 1, 3), (1, 2, 2))):
-        arrays = [integers(rng, shape, "float64") for shape in ((1, 2, 3, 2, 4), (2, 3, *kernel))]
+    for kernel, stride in itertools.product(
+        ((3, 2, 4), (1, 5, 2)), ((2, 1, 3), (1, 2, 2))
+    ):
+        arrays = [
+            integers(rng, shape, "float64")
+            for shape in ((1, 2, 3, 2, 4), (2, 3, *kernel))
+        ]
         ours = [torch.tensor(a, requires_grad=True) for a in arrays]
         y = conv_transpose_same(*ours, stride=stride)
         upstream = integers(rng, y.shape, "float64")
@@ -140,7 +153,9 @@ def test_gradients_along_three_axes():
             wanted = tf.nn.conv3d_transpose(x, weight, shape, stride, "SAME")
         assert np.array_equal(y.detach(), channels_first(wanted))
         gradients = tape.gradient(wanted, theirs, np.moveaxis(upstream, 1, -1))
-        assert all(np.array_equal(o.grad, g) for o, g in zip(ours, gradients, strict=True))
+        assert all(
+            np.array_equal(o.grad, g) for o, g in zip(ours, gradients, strict=True)
+        )
 
 
 def test_dilation_as_xla_computes_it():
@@ -163,7 +178,9 @@ def test_dilation_as_xla_computes_it():
         y = conv_transpose2d_same(*tensors, None, stride, out, dilation=dilation)
         assert np.array_equal(y, wanted), (size, kernel, stride, dilation, out)
         if less == (0, 0):
-            assert torch.equal(conv_transpose_same(*tensors, None, stride, 1, dilation), y)
+            assert torch.equal(
+                conv_transpose_same(*tensors, None, stride, 1, dilation), y
+            )
 
 
 @settings(max_examples=examples(200))
@@ -175,7 +192,9 @@ def test_dilation_as_xla_computes_it():
     dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     groups=st.integers(1, 2),
 )
-def test_it_is_the_gradient_of_conv2d_same(seed, size, kernel, stride, dilation, groups):
+def test_it_is_the_gradient_of_conv2d_same(
+    seed, size, kernel, stride, dilation, groups
+):
     """With dilation and groups, for every image size; and <A u, y> = <u, At y>."""
     rng = np.random.default_rng(seed)
     image = torch.tensor(integers(rng, (1, 2 * groups, *size)), requires_grad=True)
@@ -198,7 +217,9 @@ def test_pairs_exist_for_even_totals_only():
             (p, extra)
             for p, extra in itertools.product(range(k), range(s))
             if 5 * s - 2 * p + k + extra == 6 * s
-            and torch.equal(F.conv_transpose2d(x, weight, None, (1, s), (0, p), (0, extra)), same)
+            and torch.equal(
+                F.conv_transpose2d(x, weight, None, (1, s), (0, p), (0, extra)), same
+            )
         ]
         total = max(0, k - s)
         assert pairs == ([] if total % 2 else [(total // 2, max(0, s - k))])
@@ -212,7 +233,9 @@ def test_there_and_back_is_symmetric(n, s):
     for k in range(1, 7):
         weight = torch.from_numpy(integers(rng, (1, 1, 1, k)))
         small = conv2d_same(torch.eye(n).reshape(n, 1, 1, n), weight, stride=(1, s))
-        there_and_back = conv_transpose2d_same(small, weight, None, (1, s), (1, n)).reshape(n, n)
+        there_and_back = conv_transpose2d_same(
+            small, weight, None, (1, s), (1, n)
+        ).reshape(n, n)
         assert torch.equal(there_and_back, there_and_back.T)
 
 
@@ -231,7 +254,9 @@ def test_sizes_may_be_left_open_in_an_export():
     sizes = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
     for kernel, stride in ((3, 2), (4, 2), (2, 3)):
         layer = Layer(kernel, stride)
-        program = torch.export.export(layer, (torch.ones(1, 1, 5, 6),), dynamic_shapes=(sizes,))
+        program = torch.export.export(
+            layer, (torch.ones(1, 1, 5, 6),), dynamic_shapes=(sizes,)
+        )
         x = torch.arange(28.0).reshape(1, 1, 7, 4)
         assert torch.equal(program.module()(x), layer(x))
 
@@ -279,9 +304,15 @@ def test_mistakes_are_named(argument, value, shown):
 
 def test_mistakes_in_combination_are_named():
     """Channels that groups do not divide, and a weight with another number of axes."""
-    with pytest.raises(ValueError, match=r"^weight must .*groups \(3\).*\(4, 2, 3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"^weight must .*groups \(3\).*\(4, 2, 3, 3\)"
+    ):
         conv_transpose2d_same(X, WEIGHT, groups=3)
-    with pytest.raises(ValueError, match=r"^weight must have 4 axes, got shape \(4, 2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"^weight must have 4 axes, got shape \(4, 2, 3\)"
+    ):
         conv_transpose2d_same(X[:, :, 0], WEIGHT[..., 0])
-    with pytest.raises(ValueError, match=r"^weight must have 4 axes, got shape \(4, 2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"^weight must have 4 axes, got shape \(4, 2, 3\)"
+    ):
         conv_transpose2d_same(X, WEIGHT[..., 0])

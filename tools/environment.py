@@ -40,7 +40,9 @@ def requirements(what):
 def state(what):
     """Return a digest of all that an installation of `what` is made of."""
     constraints = (ROOT / "constraints.txt").read_bytes()
-    return hashlib.sha256("\n".join(requirements(what)).encode() + constraints).hexdigest()
+    return hashlib.sha256(
+        "\n".join(requirements(what)).encode() + constraints
+    ).hexdigest()
 
 
 def explain(log):
@@ -48,7 +50,9 @@ def explain(log):
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     if re.search(r"No space left|not enough space", text):
         return "the disk is full"
-    if re.search(r"NewConnectionError|Failed to establish|NameResolution|ConnectTimeout", text):
+    if re.search(
+        r"NewConnectionError|Failed to establish|NameResolution|ConnectTimeout", text
+    ):
         return "the package index cannot be reached: is there a network, or a proxy to set?"
     return "see pip's last lines above"
 
@@ -67,8 +71,13 @@ def install(what):
         return
     free = shutil.disk_usage(str(ROOT)).free / 1e9
     if free < NEEDED_GB[what]:
-        fail(f"{NEEDED_GB[what]} GB of free disk are needed here, {free:.1f} GB are left")
-    print(f"Installing {len(pins)} pinned packages and their dependencies into .venv", flush=True)
+        fail(
+            f"{NEEDED_GB[what]} GB of free disk are needed here, {free:.1f} GB are left"
+        )
+    print(
+        f"Installing {len(pins)} pinned packages and their dependencies into .venv",
+        flush=True,
+    )
     VENV.mkdir(exist_ok=True)
     log = VENV / "pip.log"
     log.unlink(missing_ok=True)

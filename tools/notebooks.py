@@ -23,7 +23,16 @@ import nbformat
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "onnx", "onnxruntime", "onnx2keras", "numpy")
+FRAMEWORKS = (
+    "tensorflow",
+    "keras",
+    "torch",
+    "jax",
+    "onnx",
+    "onnxruntime",
+    "onnx2keras",
+    "numpy",
+)
 KEPT_CELL_METADATA = {"tags", "mystnb", "jupyter", "cellView", "book_figure"}
 
 
@@ -45,7 +54,9 @@ def find_chapters(names):
         matches = [path for path in chapters() if path.stem.startswith(stem)]
         if not stem or not matches:
             known = ", ".join(path.stem for path in chapters())
-            raise ValueError(f"no chapter begins with {name!r}; the chapters are {known}")
+            raise ValueError(
+                f"no chapter begins with {name!r}; the chapters are {known}"
+            )
         found += matches
     return found or chapters()
 
@@ -122,7 +133,9 @@ def used_names(tree):
 def recap_names(path, known):
     """Return the functions of earlier chapters that the chapter needs, in the order of `known`."""
     order = chapters()
-    earlier = {n for n, (home, _) in known.items() if order.index(home) < order.index(path)}
+    earlier = {
+        n for n, (home, _) in known.items() if order.index(home) < order.index(path)
+    }
     needed = set()
     waiting = [parse(cell) for cell in code_cells(read(path), recap=False)]
     while waiting:
@@ -147,7 +160,9 @@ def recap_cells(path, known):
     text = f"**Recap**, collapsed below, word for word: {links}."
     code = "# @title Recap\n" + "\n\n\n".join(known[name][1] for name in names)
     return (
-        nbformat.v4.new_markdown_cell(text, id="recap-links", metadata={"tags": ["recap-links"]}),
+        nbformat.v4.new_markdown_cell(
+            text, id="recap-links", metadata={"tags": ["recap-links"]}
+        ),
         nbformat.v4.new_code_cell(
             code,
             id="recap",
@@ -167,7 +182,9 @@ def recap():
     for path in chapters():
         notebook = read(path)
         before = nbformat.writes(notebook)
-        counts = [cell.execution_count for cell in notebook.cells if has_tag(cell, "recap")]
+        counts = [
+            cell.execution_count for cell in notebook.cells if has_tag(cell, "recap")
+        ]
         cells = [
             cell
             for cell in notebook.cells
@@ -181,7 +198,9 @@ def recap():
         notebook.cells = cells
         if nbformat.writes(notebook) != before:
             write(notebook, path)
-            print(f"{path.name}: Recap rewritten; now run `make execute NAMES={path.stem[:2]}`")
+            print(
+                f"{path.name}: Recap rewritten; now run `make execute NAMES={path.stem[:2]}`"
+            )
 
 
 def load(name):
@@ -217,11 +236,17 @@ def clean(notebook):
     """Drop what differs between two runs or two editors, and make the figures light."""
     executed = {k: v for k, v in notebook.metadata.items() if k == "executed"}
     notebook.metadata = executed | {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
     }
     for cell in notebook.cells:
-        cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA}
+        cell.metadata = {
+            k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA
+        }
         for output in cell.get("outputs", []):
             if "metadata" in output:
                 output["metadata"] = {}
@@ -235,7 +260,9 @@ def figures(notebook):
     for cell in notebook.cells:
         if "book_figure" in cell.metadata:
             png = next(
-                o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+                o.data["image/png"]
+                for o in cell.outputs
+                if "image/png" in o.get("data", {})
             )
             yield ROOT / cell.metadata["book_figure"], base64.b64decode(png)
 
@@ -320,7 +347,10 @@ def main():
             execute(path)
         except Exception as error:
             failed.append(path.name)
-            print(f"{error}\n{path.name}: not executed to the end, left as it was", file=sys.stderr)
+            print(
+                f"{error}\n{path.name}: not executed to the end, left as it was",
+                file=sys.stderr,
+            )
     return 1 if failed else 0
 
 

@@ -18,9 +18,15 @@ GITHUB_REMOTE = re.compile(
     r"(?:https://(?:[^/@]+@)?|ssh://(?:[^/@]+@)?|[^/@]+@)github\.com(?::\d+)?[:/]"
     r"(?P<name>[^/]+/[^/]+?)(?:\.git)?/?"
 )
-FONTAWESOME_JS = re.compile(r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
-EMPTY_HEAD = re.compile(r'<th class="head">(?:<p></p>)?</th>')  # a header of nothing: axe objects
-SUMMARY_LABEL = ' aria-label="Toggle hidden content"'  # hides what the reader sees: axe 2.5.3
+FONTAWESOME_JS = re.compile(
+    r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>'
+)
+EMPTY_HEAD = re.compile(
+    r'<th class="head">(?:<p></p>)?</th>'
+)  # a header of nothing: axe objects
+SUMMARY_LABEL = (
+    ' aria-label="Toggle hidden content"'  # hides what the reader sees: axe 2.5.3
+)
 
 
 def git(root, *arguments):
@@ -28,7 +34,9 @@ def git(root, *arguments):
     # An explicit --git-dir keeps git from finding another project's repository further up.
     command = ["git", f"--git-dir={root}/.git", *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
@@ -46,14 +54,16 @@ def find_repository(root, environment):
 
 def find_branch(root, environment):
     """The branch that links point to: GitHub's, else the checked-out one, else the default one."""
-    ref = environment.get("GITHUB_REF", "")  # refs/tags/… and refs/pull/… are no branches
+    ref = environment.get(
+        "GITHUB_REF", ""
+    )  # refs/tags/… and refs/pull/… are no branches
     return (
         environment.get("GITHUB_HEAD_REF")
         or (ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else "")
         or git(root, "symbolic-ref", "--quiet", "HEAD").removeprefix("refs/heads/")
-        or git(root, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD").removeprefix(
-            "refs/remotes/origin/"
-        )
+        or git(
+            root, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"
+        ).removeprefix("refs/remotes/origin/")
         or "main"
     )
 
@@ -107,5 +117,7 @@ def setup(app):
     """Connect the above to Sphinx."""
     app.connect("config-inited", add_repository)
     app.connect("build-finished", drop_dead_weight)
-    app.add_node(nodes.image, override=True, html=(visit_image, HTML5Translator.depart_image))
+    app.add_node(
+        nodes.image, override=True, html=(visit_image, HTML5Translator.depart_image)
+    )
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -44,7 +44,9 @@ def visit_explorer(self, node):
         for name in SCRIPTS
     )
     markup = (FOLDER / "explorer.html").read_text(encoding="utf-8")
-    self.body.append(f'<div class="explorer" data-explorer="{node["size"]}">{markup}</div>\n')
+    self.body.append(
+        f'<div class="explorer" data-explorer="{node["size"]}">{markup}</div>\n'
+    )
     self.body.append(scripts)
     raise nodes.SkipNode
 

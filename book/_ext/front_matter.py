@@ -12,7 +12,8 @@ from sphinx.util.osutil import relative_uri
 
 WORDS_A_MINUTE = 200
 DESCRIPTION = (
-    "Convolution padding in TensorFlow, Keras, PyTorch and ONNX, explained by code that runs."
+    "Convolution padding in TensorFlow, Keras, PyTorch and ONNX, "
+    "explained by code that runs."
 )
 CARD = "_static/card.png"  # 1200 × 630
 CARD_ALT = "A 6×6 input under TensorFlow SAME and under padding=1: no window is in the same place."
@@ -58,7 +59,11 @@ def describe(body):
 def reading_minutes(body):
     """What a chapter itself says under "You need", else what its words take."""
     said = re.search(r"<em>You need:</em>.*?(\d+) minutes", body, re.DOTALL)
-    return int(said[1]) if said else max(1, round(len(plain(body).split()) / WORDS_A_MINUTE))
+    return (
+        int(said[1])
+        if said
+        else max(1, round(len(plain(body).split()) / WORDS_A_MINUTE))
+    )
 
 
 def facts(app, page, body):
@@ -72,9 +77,15 @@ def facts(app, page, body):
             branch = options["repository_branch"]
             url = f"{COLAB}/github/{repository}/blob/{branch}/{page}.ipynb"
             items.append(f'<a href="{escape(url)}">Run in Colab</a>')
-        source = relative_uri(app.builder.get_target_uri(page), f"_sources/{page}.ipynb")
+        source = relative_uri(
+            app.builder.get_target_uri(page), f"_sources/{page}.ipynb"
+        )
         items.append(f'<a href="{source}" download>Download notebook</a>')
-    return '<ul class="page-facts">' + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
+    return (
+        '<ul class="page-facts">'
+        + "".join(f"<li>{item}</li>" for item in items)
+        + "</ul>"
+    )
 
 
 def card(app, title, description, url):
@@ -84,7 +95,11 @@ def card(app, title, description, url):
     tags["twitter:card"] = "summary_large_image" if url else "summary"
     if url:  # a card takes absolute addresses only
         tags |= {"og:url": url, "og:image": app.config.html_baseurl + CARD}
-        tags |= {"og:image:width": "1200", "og:image:height": "630", "og:image:alt": CARD_ALT}
+        tags |= {
+            "og:image:width": "1200",
+            "og:image:height": "630",
+            "og:image:alt": CARD_ALT,
+        }
     return "".join(
         f'<meta {"property" if name.startswith("og:") else "name"}="{name}"'
         f' content="{escape(content)}" />\n'
@@ -103,7 +118,9 @@ def add_to_page(app, page, template, context, doctree):
         + card(app, title, describe(body), context.get("pageurl"))
         + f'<link rel="alternate" type="text/plain" title="The whole book" href="{text}" />\n'
     )
-    if "<math" in body:  # a font that comes late makes formulas wider, and the text below moves
+    if (
+        "<math" in body
+    ):  # a font that comes late makes formulas wider, and the text below moves
         font = relative_uri(app.builder.get_target_uri(page), MATHS_FONT)
         context["metatags"] += (
             f'<link rel="preload" as="font" type="font/woff2" href="{font}" crossorigin />\n'
@@ -117,8 +134,13 @@ def source_text(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
         return text
-    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
-    return "\n\n".join(s if kind == "markdown" else f"```python\n{s}\n```" for kind, s in cells)
+    cells = [
+        (cell["cell_type"], "".join(cell["source"]))
+        for cell in json.loads(text)["cells"]
+    ]
+    return "\n\n".join(
+        s if kind == "markdown" else f"```python\n{s}\n```" for kind, s in cells
+    )
 
 
 def write_files(app, exception):

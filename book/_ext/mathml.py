@@ -36,12 +36,18 @@ def to_mathml(latex, display):
         tag, text = element.tag.rpartition("}")[2], element.text or ""
         if len(element) != ARITY.get(tag, len(element)):
             raise ValueError(f"{tag} lacks an argument")
-        if "\\" in text or (tag == "mi" and text in ("{", "}")) or (tag == "mtext" and "$" in text):
+        if (
+            "\\" in text
+            or (tag == "mi" and text in ("{", "}"))
+            or (tag == "mtext" and "$" in text)
+        ):
             raise ValueError(f"no MathML for {text}")
     if len(root.findall(".//{*}mtable")) < latex.count(r"\begin"):
         raise ValueError("unknown environment")
     # The corners of floor and ceiling come as identifiers; they are brackets.
-    return re.sub(r"<mi>(&#x023(?:08|09|0A|0B);)</mi>", r'<mo stretchy="false">\1</mo>', mathml)
+    return re.sub(
+        r"<mi>(&#x023(?:08|09|0A|0B);)</mi>", r'<mo stretchy="false">\1</mo>', mathml
+    )
 
 
 def formula(node, display):
@@ -49,7 +55,9 @@ def formula(node, display):
     try:
         return to_mathml(node.astext(), display)
     except ValueError as error:
-        logger.warning("formula not converted: %s: %s", node.astext(), error, location=node)
+        logger.warning(
+            "formula not converted: %s: %s", node.astext(), error, location=node
+        )
         return f"<code>{escape(node.astext())}</code>"
 
 

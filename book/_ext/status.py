@@ -22,9 +22,15 @@ def executed(path):
 
 def cells(run):
     """Return the texts of one chapter's row, but for its name."""
-    versions = (f"{name} {version}" for name, version in run.get("versions", {}).items())
+    versions = (
+        f"{name} {version}" for name, version in run.get("versions", {}).items()
+    )
     seconds = run.get("seconds")
-    return run.get("date", NOTHING), f"{seconds or NOTHING}", ", ".join(versions) or NOTHING
+    return (
+        run.get("date", NOTHING),
+        f"{seconds or NOTHING}",
+        ", ".join(versions) or NOTHING,
+    )
 
 
 def row(*contents):
@@ -41,7 +47,9 @@ class Status(SphinxDirective):
 
     def run(self):
         """Return the table, a row for each notebook of the contents, in their order."""
-        group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in HEAD], cols=len(HEAD))
+        group = nodes.tgroup(
+            "", *[nodes.colspec(colwidth=1) for _ in HEAD], cols=len(HEAD)
+        )
         group += nodes.thead("", row(*HEAD))
         body = nodes.tbody()
         for page in sorted(self.config.external_site_map):
