@@ -164,8 +164,22 @@ def css_urls(css):
     return [a or b for a, b in re.findall(pattern, css)]
 
 
+# Where the first picture of a page ends, and what scrolls sideways, with everything opened.
+ON_A_LAPTOP = """() => {
+  const end = document.querySelector("article img")?.getBoundingClientRect().bottom ?? 0;
+  for (const block of document.querySelectorAll("article details")) block.open = true;
+  const blocks = [...document.querySelectorAll("article pre, article .output")];
+  const wide = blocks.filter((block) => block.scrollWidth > block.clientWidth + 1);
+  return [end + scrollY, wide.map((block) => block.textContent.trim().slice(0, 80))];
+}"""
+
+
 def test_a_browser_loads_every_page(known, chromium, address):
-    """No request leaves the site, nothing fails or moves, no page is heavy or too wide."""
+    """No request leaves the site, nothing fails or moves, no page is heavy or too wide.
+
+    On a laptop the first screen of a chapter shows its title, the answer and the whole picture, and
+    no code or output scrolls sideways.
+    """
     problems, weights = [], {}
     for name in page_names(known):
         tab = chromium.new_page(viewport={"width": 360, "height": 740})
@@ -188,6 +202,12 @@ def test_a_browser_loads_every_page(known, chromium, address):
         if shift > LAYOUT_SHIFT_BUDGET:
             complain(f"layout shift {shift:.3f}")
         budget = BUDGET_WITH_MATHS if tab.locator("math").count() else BUDGET
+        tab.set_viewport_size({"width": 1280, "height": 900})
+        picture, scrolling = tab.evaluate(ON_A_LAPTOP)
+        if name.startswith("notebooks/") and not 0 < picture <= 900:
+            complain(f"the opening picture ends at {picture} px")
+        for text in scrolling:
+            complain(f"scrolls sideways at 1280 px: {text}")
         tab.close()
         weights[name] = 0
         for url in requests:
@@ -199,7 +219,7 @@ def test_a_browser_loads_every_page(known, chromium, address):
         if not 0 < weights[name] <= budget:
             complain(f"{weights[name]} bytes")
     print(weights)
-    assert not problems
+    assert not problems, "\n".join(problems)
 
 
 def meta(soup):
@@ -279,16 +299,14 @@ def test_describe():
 
 
 def test_the_line_under_a_title(known, unknown):
-    """A chapter says how long it takes, and leads to Colab, where that is known, and to itself."""
+    """A chapter leads to Colab, where that is known, and to itself; a page says its minutes."""
     for name in NOTEBOOKS:
         for site in (known, unknown):
             line = parse(site / f"{name}.html").select_one("h1 + .page-facts")
-            chapter, minutes, *_ = [item.get_text() for item in line.select("li")]
-            assert chapter == f"Chapter {int(Path(name).name[:2])}"
-            said = re.search(
-                r"You need:.*?(\d+ minutes)", line.find_next("p").parent.get_text()
-            )
-            assert minutes == said[1]
+            assert line.li.get_text() == f"Chapter {int(Path(name).name[:2])}"
+            assert (
+                "minute" not in line.get_text()
+            )  # it says so itself, under "You need"
             links = {link.get_text(): link for link in line.select("a")}
             download = links.pop("Download notebook")
             assert download.has_attr("download")
@@ -298,12 +316,56 @@ def test_the_line_under_a_title(known, unknown):
             colab = {"Run in Colab": f"https://colab.research.google.com/{path}"}
             expected = colab if site == known else {}
             assert {text: link["href"] for text, link in links.items()} == expected
+    line = parse(known / "book" / "cheat-sheet.html").select_one("h1 + .page-facts")
+    assert re.fullmatch(r"\d+ minutes?", line.get_text())
 
 
-def test_reading_time_without_a_word_of_the_author():
+def test_reading_time():
     """200 words a minute, and never no time at all."""
     assert reading_minutes(f"<p>{'word ' * 900}</p>") == 4  # 4.5, rounded to even
     assert reading_minutes("<p>short</p>") == 1
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_what_comes_next_is_there(known, name):
+    """A chapter ends with a link to a page of the book; it promises none that does not exist."""
+    page = known / f"{name}.html"
+    said = [
+        p for p in parse(page).select("article p") if p.get_text().startswith("Next:")
+    ]
+    assert len(said) == 1 and said[0].a
+    assert (page.parent / said[0].a["href"].partition("#")[0]).resolve().is_file()
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_one_fold_before_the_opening_picture(known, name):
+    """Setup, recap and drawing code are one fold, which holds them all and keeps their order."""
+    notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    hidden = []
+    for cell in notebook.cells[1:]:
+        if "hide-input" in cell.metadata.get("tags", []):
+            hidden.append(cell.source)
+        if cell.get("outputs"):
+            break
+    (fold,) = parse(known / f"{name}.html").select("article .preparation")
+    inside = [pre.get_text().strip() for pre in fold.select("pre")]
+    assert inside == [source.strip() for source in hidden]
+    assert fold.find_previous("h2", class_=None) is None or not fold.find_previous(
+        "pre"
+    )
+    before = fold.parent.find_previous_siblings()
+    assert [e.name for e in before] == ["p", "p", "ul", "h1"], (
+        "title, line, answer, needs"
+    )
+
+
+def test_a_dimension_is_not_torn_apart(known):
+    """ "3-D" stays on one line, in titles too; code is left as it is."""
+    page = parse(known / "notebooks" / "10-every-axis.html")
+    assert [e.get_text() for e in page.h1.select(".whole")] == ["1-D", "3-D"]
+    assert not page.select("pre .whole")
+    css = (known / "_static" / "book.css").read_text(encoding="utf-8")
+    assert re.search(r"\.whole \{\s*white-space: nowrap;", css)
 
 
 def test_next_and_previous(known):

@@ -98,6 +98,19 @@ def visit_image(self, node):
         self.body[-1] = self.body[-1].replace("<img ", attributes, 1)
 
 
+def keep_dimensions_whole(app, doctree, page):
+    """Let no line end within "1-D", "2-D" or "3-D"."""
+    for text in list(doctree.findall(nodes.Text)):
+        pieces = re.split(r"\b([1-3]-D)\b", text.astext())
+        if len(pieces) == 1 or isinstance(text.parent, nodes.FixedTextElement):
+            continue
+        whole = [
+            nodes.inline("", piece, classes=["whole"]) if i % 2 else nodes.Text(piece)
+            for i, piece in enumerate(pieces)
+        ]
+        text.parent.replace(text, whole)
+
+
 def drop_dead_weight(app, exception):
     """Drop FontAwesome's script (1.5 MB; the icons come from its font) and the source maps."""
     if exception or app.builder.format != "html":
@@ -116,6 +129,7 @@ def drop_dead_weight(app, exception):
 def setup(app):
     """Connect the above to Sphinx."""
     app.connect("config-inited", add_repository)
+    app.connect("doctree-resolved", keep_dimensions_whole)
     app.connect("build-finished", drop_dead_weight)
     app.add_node(
         nodes.image, override=True, html=(visit_image, HTML5Translator.depart_image)

@@ -57,35 +57,29 @@ def describe(body):
 
 
 def reading_minutes(body):
-    """What a chapter itself says under "You need", else what its words take."""
-    said = re.search(r"<em>You need:</em>.*?(\d+) minutes", body, re.DOTALL)
-    return (
-        int(said[1])
-        if said
-        else max(1, round(len(plain(body).split()) / WORDS_A_MINUTE))
-    )
+    """The minutes that a page's words take."""
+    return max(1, round(len(plain(body).split()) / WORDS_A_MINUTE))
 
 
 def facts(app, page, body):
-    """The line under a title: how long it takes and, for a chapter, where to run it."""
-    minutes = reading_minutes(body)
-    items = [f"{minutes} minute{'s' * (minutes != 1)}"]
+    """The line under a title: where to run a chapter, which says itself how long it takes, or how
+    long another page takes.
+    """
     if app.env.doc2path(page).endswith(".ipynb"):
-        items.insert(0, f"Chapter {int(Path(page).name[:2])}")
+        items = [f"Chapter {int(Path(page).name[:2])}"]
         options = app.config.html_theme_options
         if repository := options["repository_url"].removeprefix("https://github.com/"):
             branch = options["repository_branch"]
             url = f"{COLAB}/github/{repository}/blob/{branch}/{page}.ipynb"
             items.append(f'<a href="{escape(url)}">Run in Colab</a>')
-        source = relative_uri(
-            app.builder.get_target_uri(page), f"_sources/{page}.ipynb"
-        )
+        path = f"_sources/{page}.ipynb"
+        source = relative_uri(app.builder.get_target_uri(page), path)
         items.append(f'<a href="{source}" download>Download notebook</a>')
-    return (
-        '<ul class="page-facts">'
-        + "".join(f"<li>{item}</li>" for item in items)
-        + "</ul>"
-    )
+    else:
+        minutes = reading_minutes(body)
+        items = [f"{minutes} minute{'s' * (minutes != 1)}"]
+    listed = "".join(f"<li>{item}</li>" for item in items)
+    return f'<ul class="page-facts">{listed}</ul>'
 
 
 def card(app, title, description, url):
