@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import nbformat
-import pytest
 
 from notebooks import chapters, code_cells, homes, read, write
 
@@ -52,58 +51,50 @@ def test_every_sanitize_rule_is_read(root):
     assert len(get_sanitize_patterns(text)) == len(rules) > 0
 
 
-def change_a_digit(notebook):
-    """Add one to the first digit of the first printed output."""
-    for cell in code_cells(notebook):
-        for output in cell.outputs:
-            if output.output_type == "stream" and re.search(r"\d", output.text):
-                output.text = re.sub(
-                    r"\d", lambda m: str((int(m[0]) + 1) % 10), output.text, count=1
-                )
-                return
-    raise AssertionError("no printed digit to change")
+def failing_cells(root, folder, change):
+    """Run a changed copy of `same_padding`'s chapter alone; return the numbers of failing cells."""
+    home, _ = homes()["same_padding"]
+    notebook = read(home)
+    change(notebook)
+    write(notebook, folder / "copy.ipynb")
+    report = run_pytest(root, folder, "copy.ipynb")
+    failed = [
+        int(n) for n in re.findall(r"^FAILED copy\.ipynb::Cell (\d+)", report, re.M)
+    ]
+    passed = int(re.search(r"(\d+) passed", report)[1])
+    assert passed + len(failed) == len(code_cells(notebook)), report
+    return failed
 
 
-def swap_before_and_after(notebook):
-    """Let `same_padding` put the odd zero in front."""
-    for cell in code_cells(notebook):
-        if "return total // 2, total - total // 2" in cell.source:
-            cell.source = cell.source.replace(
-                "return total // 2, total - total // 2",
-                "return total - total // 2, total // 2",
-            )
-            return
-    raise AssertionError("no same_padding to swap")
+def test_an_honest_copy_passes(root, tmp_path):
+    """The control: a chapter alone in an empty folder passes in every cell."""
+    assert not failing_cells(root, tmp_path, lambda notebook: None)
 
 
-def plant_a_bad_magic(notebook):
-    """Add a magic that does not exist, in a cell that prints nothing."""
-    notebook.cells.append(
-        nbformat.v4.new_code_cell("%no_such_magic", execution_count=99)
-    )
+def test_planted_faults_turn_the_gate_red(root, tmp_path):
+    """A changed digit, the odd zero in front, a bad magic: each fails by its own cells."""
+    planted = {}
 
+    def plant(notebook):
+        cells = code_cells(notebook)
+        law = "return total // 2, total - total // 2"
+        home = next(i for i, cell in enumerate(cells) if law in cell.source)
+        wrong = "return total - total // 2, total // 2"
+        cells[home].source = cells[home].source.replace(law, wrong)
+        place, output = next(
+            (i, output)
+            for i, cell in enumerate(cells[:home])
+            for output in cell.outputs
+            if output.output_type == "stream" and re.search(r"\d", output.text)
+        )
+        digit = re.search(r"\d", output.text)
+        other = str((int(digit[0]) + 1) % 10)
+        output.text = output.text[: digit.start()] + other + output.text[digit.end() :]
+        magic = nbformat.v4.new_code_cell("%no_such_magic", execution_count=99)
+        notebook.cells.append(magic)
+        planted.update(digit=place, law=home, magic=len(cells))
 
-def leave_alone(notebook):
-    """Change nothing: the control."""
-
-
-@pytest.mark.parametrize(
-    ("plant", "fails"),
-    [
-        (leave_alone, False),
-        (change_a_digit, True),
-        (swap_before_and_after, True),
-        (plant_a_bad_magic, True),
-    ],
-)
-def test_a_planted_fault_turns_the_gate_red(root, tmp_path, plant, fails):
-    """A copy alone in an empty folder passes; with one fault planted, it fails by its cells."""
-    (source,) = [path for path in chapters() if path == homes()["same_padding"][0]]
-    notebook = read(source)
-    plant(notebook)
-    copy = tmp_path / "copy.ipynb"
-    write(notebook, copy)
-    report = run_pytest(root, tmp_path, copy.name)
-    failed = re.search(r"(\d+) failed", report)
-    assert re.search(r"(\d+) passed", report), report
-    assert bool(failed) == fails, report
+    failed = failing_cells(root, tmp_path, plant)
+    first, second, *others, last = failed
+    assert [first, second, last] == list(planted.values())
+    assert others, "no cell after the law's own noticed that it is wrong"
