@@ -44,6 +44,23 @@ def test_the_page_on_testing_runs_as_it_stands():
 
 
 @cache
+def whole_page():
+    """Return the namespace of the page on testing after all its blocks."""
+    namespace = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for _, text in fences("test-your-port.md", "python"):
+            exec(text, namespace)
+    return namespace
+
+
+def test_code_on_the_pages_is_narrow():
+    """As in the chapters: 88 columns are what a page shows at 1280 px."""
+    for page in sorted((ROOT / "book").glob("*.md")):
+        for _, text in fences(page.name, "python", "text"):
+            assert max(map(len, text.splitlines())) <= 88, (page.name, text)
+
+
+@cache
 def page_test():
     """Return the namespace of the block that readers paste, which needs NumPy only."""
     (_, text), *_ = fences("test-your-port.md", "python")
@@ -411,6 +428,171 @@ def test_what_is_not_a_number_is_wrong():
         for name, f in book_port().items()
     }
     assert len(page_test()["wrong_cases"](**lost)) == 10
+
+
+def test_a_first_attempt_is_listed_and_the_run_goes_on():
+    """What raises, returns nothing or no numbers, or is left out has its own line."""
+
+    def conv(x, w, s, d):
+        x -= 1000  # its own business: the wanted values are those of the data given
+        if s == (1, 1):
+            raise KeyError("kernel")
+        if s == (2, 2):
+            raise ValueError("no such\n  stride")
+        return nchw(x)  # a tensor, laid out otherwise
+
+    lines = page_test()["wrong_cases"](
+        conv=conv, max_pool=lambda *_: None, avg_pool=lambda *_: "no numbers"
+    )
+    assert lines == [
+        "1 odd total: refused, no such stride",
+        "2 even total: refused, no such stride",
+        "3 nothing square: shape (1, 2, 7, 9), not (1, 3, 9, 2)",
+        "4 stride > kernel: shape (1, 2, 8, 8), not (1, 2, 2, 2)",
+        "5 even kernel, stride 1: refused, KeyError('kernel')",
+        "6 dilation: refused, KeyError('kernel')",
+        "7 size 1: shape (1, 2, 1, 1), not (1, 1, 1, 2)",
+        "8 below zero: refused, returned None",
+        "9 means: refused, could not convert string to float: 'no numbers'",
+        "10 transposed: not tried",
+    ]
+
+
+def test_the_operations_can_be_tried_one_at_a_time():
+    """A right one has no line of its own; the others are listed, each as not tried."""
+    for operation, right in book_port().items():
+        lines = page_test()["wrong_cases"](**{operation: right})
+        cases = page_test()["CASES"].items()
+        others = [f"{name}: not tried" for name, (op, *_) in cases if op != operation]
+        assert lines == others
+
+
+@pytest.mark.parametrize("memory", ["channels last", "channels first"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ((64, 64, 32, 16), (3, 3), 2),
+        ((31, 40, 8, 5), (7, 4), 3),
+        ((20, 20, 1, 3), (2, 2), 1),
+        ((16, 16, 256, 4), (5, 5), 2),
+    ],
+    ids=str,
+)
+def test_the_rule_for_real_weights_tells_rounding_from_padding(layer, memory):
+    """Nothing of a right port is beyond it; of one that pads one cell more, nearly all is."""
+    import tensorflow as tf
+    import torch.nn.functional as F
+
+    (height, width, channels, filters), kernel, stride = layer
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, height, width, channels), dtype="float32")
+    w = rng.standard_normal((*kernel, channels, filters), dtype="float32")
+    page = whole_page()
+    wanted = tf.nn.conv2d(x, w, stride, "SAME").numpy()
+    sums = tf.nn.conv2d(abs(x), abs(w), stride, "SAME").numpy()
+    rounding = 2 * w[..., 0].size * 2**-24 * sums
+
+    def port(extra):
+        axes = zip((height, width), kernel, strict=True)
+        (top, bottom), (left, right) = (same(n, k, stride, 1) for n, k in axes)
+        x_t, w_t = page["nchw"](x), page["oihw"](w)
+        if memory == "channels first":
+            x_t, w_t = x_t.contiguous(), w_t.contiguous()
+        sides = (left + extra, right, top + extra, bottom)
+        y = page["nhwc"](F.conv2d(F.pad(x_t, sides), w_t, stride=stride))
+        return y[:, : wanted.shape[1], : wanted.shape[2]]
+
+    assert np.all(abs(port(0) - wanted) <= rounding)
+    assert np.mean(abs(port(1) - wanted) > rounding) > 0.95
+
+
+def test_rounding_stays_small_through_sixty_layers():
+    """Below 1e-4 of the largest value, as the page says; one layer padded at 1 is not."""
+    import tensorflow as tf
+    import torch.nn.functional as F
+
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((1, 32, 32, 16), dtype="float32")
+    b = a
+    for _ in range(60):
+        w = rng.standard_normal((3, 3, 16, 16), dtype="float32") / np.float32(12)
+        a = tf.nn.relu(tf.nn.conv2d(a, w, 1, "SAME")).numpy()
+        b = nhwc(F.conv2d(nchw(b), oihw(w), padding=1).relu())
+        assert abs(a - b).max() <= 1e-4 * abs(a).max()
+    wrong = nhwc(F.conv2d(nchw(a), oihw(w), stride=2, padding=1))
+    right = tf.nn.conv2d(a, w, 2, "SAME").numpy()
+    assert abs(wrong - right).max() > 0.1 * abs(right).max()
+
+
+def test_the_recipe_finds_the_first_layer_that_differs():
+    """Where names, nesting and layers differ too; each function has at most 15 lines."""
+    import keras
+    import torch
+
+    page = whole_page()
+    _, text = next(f for f in fences("test-your-port.md", "python") if "hook" in f[1])
+    for function in text.split("\ndef ")[1:]:
+        assert len([n for n in function.splitlines() if n.strip()]) <= 15, function
+
+    layers = keras.layers
+    inner = keras.Sequential(
+        [
+            keras.Input((None, None, 4)),
+            layers.Conv2D(4, 5, 2, "same", use_bias=False, name="inside"),
+        ],
+        name="inner",
+    )
+    inputs = keras.Input((None, None, 4))
+    y = layers.Conv2D(4, 3, 2, "same", use_bias=False, name="first")(inputs)
+    y = layers.BatchNormalization(name="norm")(y)
+    y = z = layers.ReLU(name="relu")(y)
+    for i in range(2):
+        y = layers.Conv2D(4, 3, 1, "same", use_bias=False, name=f"block{i}")(y)
+    y = layers.Add(name="sum")([y, z])
+    y = inner(y)
+    y = layers.MaxPooling2D(3, 2, "same", name="pool")(y)
+    y = layers.Conv2D(4, 7, 4, "same", use_bias=False, name="last")(y)
+    y = layers.GlobalAveragePooling2D(name="mean")(y)
+    model = keras.Model(inputs, y)
+
+    class Port(torch.nn.Module):
+        def __init__(self, strided):
+            super().__init__()
+            sizes = [(3, 2), (3, 1), (3, 1), (5, 2), (7, 4)]
+            self.convs = torch.nn.ModuleList(
+                torch.nn.Conv2d(4, 4, k, s, k // 2, bias=False) for k, s in sizes
+            )
+            if strided:
+                self.convs[0] = torch.nn.Conv2d(4, 4, 3, 2, bias=False)
+            self.strided = strided
+            self.norm = torch.nn.BatchNorm2d(4, eps=1e-3)
+            self.relu = torch.nn.ReLU(inplace=True)
+            self.pool = torch.nn.MaxPool2d(3, 2, 1)
+
+        def forward(self, x):
+            if self.strided:  # the first layer padded by SAME, the others not
+                x = torch.nn.functional.pad(x, (0, 1, 0, 1))
+            x = self.relu(self.norm(self.convs[0](x)))
+            x = x + self.convs[2](self.convs[1](x))
+            return self.convs[4](self.pool(self.convs[3](x))).mean((2, 3))
+
+    kernels = [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
+
+    def difference(size, strided=False):
+        port = Port(strided).eval()
+        for conv, kernel in zip(port.convs, kernels, strict=True):
+            conv.load_state_dict({"weight": oihw(kernel)})
+        x = np.random.default_rng(0).standard_normal((1, size, size, 4))
+        x = x.astype("float32")
+        theirs, ours = page["keras_layers"](model, x), page["torch_layers"](port, x)
+        assert not any(m._forward_hooks for m in port.modules())
+        return page["missing"](theirs, ours)
+
+    # `+` and the mean are no modules of the port: missing though they are right
+    assert difference(33) == ["sum", "mean"]
+    everything = "first norm relu block0 block1 sum inner pool last mean"
+    assert difference(32) == everything.split()
+    assert difference(64, strided=True) == "sum inner pool last mean".split()
 
 
 def test_every_case_is_needed():
