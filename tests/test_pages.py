@@ -693,7 +693,7 @@ def names(x, w, size, kernel, stride, dilation=(1, 1), padding=(0, 0)):
         for name, pair in pairs.items()
         for i, axis in enumerate("hw")
     }
-    space |= {"x": x, "w": np.zeros((1, 1, 1, 1)) if w is None else w, "batch": len(x)}
+    space |= {"x": x, "w": np.zeros((1, 1, 1, 1)) if w is None else w, "batch": x.shape[0]}
     space |= {
         "h": size[0],
         "width": size[1],
@@ -835,6 +835,77 @@ def test_the_way_back_is_pytorchs_padding(layer):
         )
         compared += 1
     assert compared >= 6
+
+
+@pytest.mark.parametrize("layer", BACK_LAYERS)
+def test_the_way_back_takes_symbolic_tensors(layer):
+    """As in a functional model: the block on a `keras.Input`, then the model on the data."""
+    import keras
+
+    size, kernel, stride, padding = BACK[0]
+    kind = {"nn.ConvTranspose2d": "Transposed"}.get(layer, layer)
+    x, w = integers(np.random.default_rng(0), kind, size, kernel)
+    code = sheet()[0]["Back: PyTorch to Keras"][layer]
+    for shape in (size, (None, None)):
+        inputs = keras.Input((*shape, 4))
+        space = names(inputs, w, size, kernel, stride, padding=padding)
+        exec(code, space)
+        outputs = space["layer"](inputs) if "layer" in space else space["y"]
+        model = keras.Model(inputs, outputs)
+        if model.weights:
+            model.set_weights([w, np.zeros(model.weights[1].shape)])
+        wanted = padded_in_torch(layer, x, w, kernel, stride, padding)
+        assert np.array_equal(np.rint(model(x).numpy()), np.rint(wanted))
+
+
+def test_half_the_kernel_is_same_lower_where_the_pages_say():
+    """At stride 2 at every size; at any stride exactly when (n - 1) mod s is at most 1."""
+    for n, k, s, d in itertools.product(
+        range(1, 26), (3, 5, 7), range(1, 6), range(1, 4)
+    ):
+        before, after = same(n, k, s, d)[::-1]  # SAME_LOWER
+        half = d * (k - 1) // 2
+        starts = range(-before, n + after - d * (k - 1), s)
+        symmetric = range(-half, n + half - d * (k - 1), s)
+        assert (starts == symmetric) == ((n - 1) % s <= 1), (n, k, s, d)
+        assert s != 2 or starts == symmetric
+    for page in ("cheat-sheet.md", "glossary.md", "index.md"):
+        text = (ROOT / "book" / page).read_text(encoding="utf-8")
+        assert "SAME_LOWER" in text
+
+
+@pytest.mark.parametrize("kind", ["Conv", "MaxPool"])
+def test_half_the_kernel_is_onnx_runtimes_same_lower(kind):
+    """At stride 2, odd sizes and even ones, square and not."""
+    pytest.importorskip("onnxruntime", reason="SAME_LOWER was not run")
+    pytest.importorskip("onnx", reason="SAME_LOWER was not run")
+    from onnx import helper
+
+    layer = {"Conv": "nn.Conv2d", "MaxPool": "nn.MaxPool2d"}[kind]
+    for size, kernel in itertools.product([(6, 6), (7, 7), (8, 11)], [(3, 3), (5, 7)]):
+        x, w = integers(np.random.default_rng(0), layer, size, kernel)
+        attributes = {"kernel_shape": kernel, "strides": (2, 2)}
+        inputs = ["x", "w"] if kind == "Conv" else ["x"]
+        w = np.zeros((1, 1, 1, 1), "float32") if w is None else w
+        y = run_onnx(
+            {
+                "x": x,
+                "w": w,
+                "node": helper.make_node(
+                    kind, inputs, ["y"], auto_pad="SAME_LOWER", **attributes
+                ),
+            }
+        )
+        half = [k // 2 for k in kernel]
+        assert np.array_equal(y, padded_in_torch(layer, x, w, kernel, (2, 2), half))
+
+
+def test_frozen_padding_holds_for_sizes_of_the_same_remainder():
+    """As the glossary says, down to one cell."""
+    for n, m in itertools.product(range(1, 30), repeat=2):
+        for k, s, d in itertools.product(range(1, 8), range(1, 6), range(1, 4)):
+            if n % s == m % s:
+                assert same(n, k, s, d) == same(m, k, s, d)
 
 
 def test_the_cheat_sheet_has_every_block():
