@@ -680,20 +680,24 @@ def integers(rng, kind, size, kernel):
     return x, rng.integers(-9, 10, (*kernel, *ends)).astype("float32")
 
 
-def names(x, w, size, kernel, stride, dilation=(1, 1), padding=(0, 0)):
+def names(x, w, size, kernel, stride, dilation=(1, 1), padding=(0, 0), extra=(0, 0)):
     """Return the names that the cheat sheet uses, with the modules, as a namespace."""
     import keras
     import tensorflow as tf
     import torch
     import torch.nn.functional as F
 
-    pairs = {"k": kernel, "s": stride, "d": dilation, "p": padding}
+    pairs = {"k": kernel, "s": stride, "d": dilation, "p": padding, "o": extra}
     space = {
         f"{name}{axis}": pair[i]
         for name, pair in pairs.items()
         for i, axis in enumerate("hw")
     }
-    space |= {"x": x, "w": np.zeros((1, 1, 1, 1)) if w is None else w, "batch": x.shape[0]}
+    space |= {
+        "x": x,
+        "w": np.zeros((1, 1, 1, 1)) if w is None else w,
+        "batch": x.shape[0],
+    }
     space |= {
         "h": size[0],
         "width": size[1],
@@ -801,7 +805,7 @@ def test_each_block_of_the_cheat_sheet_is_tensorflows_same(framework, kind):
     assert compared >= 5
 
 
-def padded_in_torch(layer, x, w, kernel, stride, padding):
+def padded_in_torch(layer, x, w, kernel, stride, padding, extra=(0, 0)):
     """Return what a padded layer of PyTorch computes, NHWC."""
     import torch.nn.functional as F
 
@@ -809,8 +813,9 @@ def padded_in_torch(layer, x, w, kernel, stride, padding):
         return nhwc(F.max_pool2d(nchw(x), kernel, stride, padding))
     if layer == "nn.AvgPool2d":
         return nhwc(F.avg_pool2d(nchw(x), kernel, stride, padding))
-    convolve = F.conv2d if layer == "nn.Conv2d" else F.conv_transpose2d
-    return nhwc(convolve(nchw(x), oihw(w), None, stride, padding))
+    if layer == "nn.Conv2d":
+        return nhwc(F.conv2d(nchw(x), oihw(w), None, stride, padding))
+    return nhwc(F.conv_transpose2d(nchw(x), oihw(w), None, stride, padding, extra))
 
 
 @pytest.mark.parametrize("layer", BACK_LAYERS)
@@ -835,6 +840,23 @@ def test_the_way_back_is_pytorchs_padding(layer):
         )
         compared += 1
     assert compared >= 6
+
+
+def test_the_way_back_has_output_padding():
+    """Every amount that PyTorch takes and the page allows: less than the stride, up to p."""
+    compared = 0
+    block = sheet()[0]["Back: PyTorch to Keras"]["nn.ConvTranspose2d"]
+    for size, kernel, stride, padding in [*BACK, ((3, 4), (5, 4), (3, 2), (2, 1))]:
+        amounts = zip(stride, padding, strict=True)
+        for extra in itertools.product(*(range(min(s, p + 1)) for s, p in amounts)):
+            x, w = integers(np.random.default_rng(0), "Transposed", size, kernel)
+            space = names(x, w, size, kernel, stride, padding=padding, extra=extra)
+            wanted = padded_in_torch(
+                "nn.ConvTranspose2d", x, w, kernel, stride, padding, extra
+            )
+            assert np.array_equal(result(space, block), wanted)
+            compared += any(extra)
+    assert compared >= 10
 
 
 @pytest.mark.parametrize("layer", BACK_LAYERS)
@@ -1004,3 +1026,42 @@ def test_the_cheat_sheet_prints_on_one_page(known, chromium):
         page.close()
     assert sizes["cheat-sheet"] == [(b"841", b"594")]
     assert set(sizes["glossary"]) == {(b"595", b"842")}
+
+
+# The front page.
+
+
+def test_the_front_page_draws_its_first_figure_with_and_without_javascript(
+    known, chromium
+):
+    """The explorer, once, between the first answer and the second; no picture repeats it."""
+    for javascript in (True, False):
+        context = chromium.new_context(java_script_enabled=javascript)
+        page = context.new_page()
+        page.goto((known / "book" / "index.html").as_uri())
+        drawings = page.locator(".explorer svg:visible")
+        assert drawings.count() == 2
+        top = drawings.first.bounding_box()["y"]
+        assert top < page.get_by_text("How can").first.bounding_box()["y"]
+        assert top < page.locator("article h2").first.bounding_box()["y"]
+        assert page.locator("article img").count() == 0
+        assert page.locator(".explorer input:visible").count() > 0 or not javascript
+        context.close()
+
+
+def test_the_front_page_leads_each_reader_to_a_place():
+    """Porter, learner, maintainer; the three questions; the recipe, which is not repeated."""
+    text = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    begin, asks, cases = (
+        text.split(f"## {title}\n")[1].split("\n## ")[0]
+        for title in ("Where to begin", "Is it padding?", "Which case is yours?")
+    )
+    assert [line[:6] for line in begin.splitlines() if line[:1] == "-"] == [
+        "- **Yo"
+    ] * 3
+    assert re.findall(r"^(\d)\. \*\*.+\?\*\*", asks, re.MULTILINE) == ["1", "2", "3"]
+    assert "(whole-model)" in asks and "(real-weights)" in asks
+    assert not fences("index.md", "python")
+    rows = [row for row in cases.splitlines() if row.startswith("| ")][2:]
+    linked = re.findall(r"notebooks/(\d\d)-", "".join(rows))
+    assert sorted(linked) == [path.stem[:2] for path in chapters()]
