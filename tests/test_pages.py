@@ -53,6 +53,18 @@ def whole_page():
     return namespace
 
 
+def test_the_table_of_cases_is_that_of_the_code():
+    """The same names in the same order, each with its kernel and its size."""
+    text = (ROOT / "book" / "test-your-port.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (\d+ [^|]+) \| ([^|]+) \|", text, re.MULTILINE)
+    cases = page_test()["CASES"]
+    assert [name for name, _ in table] == list(cases)
+    for (_, layer), (_, size, kernel, *_) in zip(table, cases.values(), strict=True):
+        height, width = size
+        assert f"on {height}×{width}" in layer or "the same" in layer
+        assert "×".join(map(str, kernel)) in layer or "the same" in layer
+
+
 def test_code_on_the_pages_is_narrow():
     """As in the chapters: 88 columns are what a page shows at 1280 px."""
     for page in sorted((ROOT / "book").glob("*.md")):
@@ -577,11 +589,17 @@ def test_the_recipe_finds_the_first_layer_that_differs():
             return self.convs[4](self.pool(self.convs[3](x))).mean((2, 3))
 
     kernels = [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
+    # far from the identity, or its output would pass for that of the layer before
+    statistics = np.array([[2, 3, 2, 3], [1, -1, 0, 1], [0, 1, 0, -1], [1, 2, 3, 4]])
+    model.get_layer("norm").set_weights(list(statistics.astype("float32")))
 
     def difference(size, strided=False):
         port = Port(strided).eval()
         for conv, kernel in zip(port.convs, kernels, strict=True):
             conv.load_state_dict({"weight": oihw(kernel)})
+        norm = ("weight", "bias", "running_mean", "running_var")
+        values = map(torch.from_numpy, statistics.astype("float32"))
+        port.norm.load_state_dict(dict(zip(norm, values, strict=True)), strict=False)
         x = np.random.default_rng(0).standard_normal((1, size, size, 4))
         x = x.astype("float32")
         theirs, ours = page["keras_layers"](model, x), page["torch_layers"](port, x)
@@ -893,7 +911,9 @@ def test_half_the_kernel_is_same_lower_where_the_pages_say():
         assert s != 2 or starts == symmetric
     for page in ("cheat-sheet.md", "glossary.md", "index.md"):
         text = (ROOT / "book" / page).read_text(encoding="utf-8")
-        assert "SAME_LOWER" in text
+        paragraphs = [p for p in text.split("\n\n") if "SAME_LOWER" in p]
+        said = [p for p in paragraphs if "stride 2" in p and "at every size" in p]
+        assert len(said) == 1, page
 
 
 @pytest.mark.parametrize("kind", ["Conv", "MaxPool"])
