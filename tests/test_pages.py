@@ -970,7 +970,7 @@ def rows(known):
     for row in soup.select("table tbody tr"):
         yield (
             row.a["href"],
-            [cell.get_text(" ", strip=True) for cell in row.find_all("td")],
+            [" ".join(cell.get_text().split()) for cell in row.find_all("td")],
         )
 
 
@@ -1059,7 +1059,7 @@ def test_the_front_page_draws_its_first_figure_with_and_without_javascript(
         context = chromium.new_context(java_script_enabled=javascript)
         page = context.new_page()
         page.goto((known / "book" / "index.html").as_uri())
-        drawings = page.locator(".explorer svg:visible")
+        drawings = page.locator(".explorer figure svg:visible")
         assert drawings.count() == 2
         top = drawings.first.bounding_box()["y"]
         assert top < page.get_by_text("How can").first.bounding_box()["y"]
