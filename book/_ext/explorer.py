@@ -1,8 +1,10 @@
 """The padding explorer as a directive: `{explorer}`, or `{explorer} small` for the index.
 
-Its page gets the two scripts right after the markup, not deferred, so that the state in the address
+Its page gets the scripts right after the markup, not deferred, so that the state in the address
 is drawn before the first paint; no other page loads them. They are kept out of html_static_path,
-all of whose scripts Jupyter Book adds to the head of every page.
+all of whose scripts Jupyter Book adds to the head of every page. The small one leaves out the
+scripts of what it does not show, and without scripts a picture of its default case stands there
+instead: inside <noscript>, so that nobody else loads it.
 """
 
 import re
@@ -10,12 +12,21 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.images import get_image_size
 from sphinx.util.osutil import relative_uri
 
 FOLDER = Path(__file__).resolve().parents[1] / "_explorer"
-SCRIPTS = ("padding.js", "explorer.js")
+SCRIPTS = ("padding.js", "code.js", "paste.js", "explorer.js")
+SMALL = ("padding.js", "explorer.js")
 STYLE = "explorer.css"
 COMMENT_OR_INDENT = re.compile(r"^\s*//.*\n|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
+PICTURE = FOLDER.parent / "_static" / "six-by-six.png"  # drawn at twice its size
+ALT = (
+    "Two drawings of a 6 by 6 input with kernel 3 and stride 2. Left, TensorFlow SAME: no zero above "
+    "or on the left, one row of zeros below, one column on the right; the first window starts at "
+    "cell (0, 0). Right, padding=1: zeros on every side; the first window starts at (-1, -1). "
+    "All nine windows differ by one cell in each direction."
+)
 
 
 class explorer(nodes.General, nodes.Element):
@@ -36,16 +47,29 @@ class Explorer(SphinxDirective):
         return [explorer(size=size)]
 
 
+def picture(page):
+    """The small explorer's picture for readers without scripts."""
+    width, height = (round(pixels / 2) for pixels in get_image_size(PICTURE))
+    address = relative_uri(page, f"_static/{PICTURE.name}")
+    return (
+        '<noscript><style>.explorer[data-explorer="small"] { display: none; }</style>'
+        f'<img class="ex-picture" src="{address}" alt="{ALT}" width="{width}" height="{height}">'
+        "</noscript>\n"
+    )
+
+
 def visit_explorer(self, node):
     """Write the markup with its default case drawn in it, then the scripts."""
     page = self.builder.get_target_uri(self.builder.current_docname)
+    size = node["size"]
     scripts = "".join(
         f'<script src="{relative_uri(page, f"_static/explorer/{name}")}"></script>\n'
-        for name in SCRIPTS
+        for name in (SMALL if size else SCRIPTS)
     )
     markup = (FOLDER / "explorer.html").read_text(encoding="utf-8")
+    self.body.append(picture(page) if size else "")
     self.body.append(
-        f'<div class="explorer" data-explorer="{node["size"]}">{markup}</div>\n'
+        f'<div class="explorer" data-explorer="{size}" data-op="conv">{markup}</div>\n'
     )
     self.body.append(scripts)
     raise nodes.SkipNode
