@@ -13,15 +13,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import LAYOUT_SHIFT, ROOT, TALL, axe_objections
+from conftest import LAYOUT_SHIFT, ROOT, TALL, axe_objections, examples
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from notebooks import load
 
 FOLDER = ROOT / "book" / "_explorer"
 PAGE = "book/explorer.html"
 STOPPED = ("net::ERR_ABORTED", "csp")  # by leaving the page; by switching scripts off
-FILES = ("padding.js", "explorer.js", "explorer.css")
-BUDGET = 15_000  # bytes of the three files, each compressed
+PURE = ("padding.js", "code.js", "paste.js")  # what needs no page
+BUDGET = (
+    22_000  # bytes of the script, compressed; DESIGN.md has 30 kB, the audit's included
+)
 GRID = list(itertools.product(range(1, 33), range(1, 9), range(1, 6), range(1, 4)))
 
 
@@ -57,9 +61,10 @@ def visit(chromium, address):
 
 @pytest.fixture(scope="module")
 def rules(chromium):
-    """A blank page with the rules alone, `Padding`."""
+    """A blank page with the rules, the code and the reader of pasted lines alone."""
     page = chromium.new_page()
-    page.add_script_tag(path=FOLDER / "padding.js")
+    for name in PURE:
+        page.add_script_tag(path=FOLDER / name)
     yield page
     page.close()
 
@@ -77,9 +82,9 @@ KINDS = [("same", 0, 0), ("upper", 0, 0), ("lower", 0, 0), ("valid", 0, 0)]
 KINDS += [("torch", p, p) for p in range(5)]
 KINDS += [("pads", 0, 1), ("pads", 1, 0), ("pads", 2, 3)]
 
-IN_BROWSER = """([grid, kinds]) => JSON.stringify(grid.map(([n, k, s, d]) => {
+IN_BROWSER = """([grid, kinds, op]) => JSON.stringify(grid.map(([n, k, s, d]) => {
   const both = (value) => [value, value];
-  const layer = {op: "conv", n: both(n), k: both(k), s: both(s), d: both(d)};
+  const layer = {op, n: both(n), k: both(k), s: both(s), d: both(d)};
   const plans = kinds.map(([kind, a, b]) => {
     const [axis] = Padding.plan(layer, {kind, p: both(a), pads: both([a, b])});
     return [axis.before, axis.after, axis.outputs];
@@ -98,9 +103,10 @@ def in_the_book(book, kind, a, b, layer):
     return [*padding, book.output_size(*layer, padding)]
 
 
-def test_rules_are_those_of_the_chapters(rules, book):
+@pytest.mark.parametrize("op", ["conv", "max"])
+def test_rules_are_those_of_the_chapters(rules, book, op):
     """Every rule on every layer of the grid: before, after, outputs, and the p that equals SAME."""
-    found = json.loads(rules.evaluate(IN_BROWSER, [GRID, KINDS]))
+    found = json.loads(rules.evaluate(IN_BROWSER, [GRID, KINDS, op]))
     assert len(found) == 3840
     for layer, (plans, p, effective) in zip(GRID, found, strict=True):
         n, k, s, d = layer
@@ -108,6 +114,108 @@ def test_rules_are_those_of_the_chapters(rules, book):
         assert p == book.symmetric_equals_same(*layer), layer
         assert effective == book.effective_kernel_size(k, d)
         assert plans[0][2] == -(-n // s)
+
+
+def test_pools_are_pytorchs(rules):
+    """padding, dilation and ceil_mode: PyTorch's windows, by their first and last cells."""
+    import torch
+    import torch.nn.functional as F
+
+    grid = [
+        (n, k, s, d, p, ceil)
+        for n, k, s, d in itertools.product(
+            range(1, 12), range(1, 6), range(1, 5), (1, 2)
+        )
+        for p in range(k // 2 + 1)
+        for ceil in (False, True)
+    ]
+    plans = rules.evaluate(
+        """(grid) => grid.map(([n, k, s, d, p, ceil]) => Padding.plan(
+          {op: "max", n: [n, n], k: [k, k], s: [s, s], d: [d, d]},
+          {kind: "torch", p: [p, p], ceil})[0])""",
+        grid,
+    )
+    shapes = set()
+    for (n, k, s, d, p, ceil), plan in zip(grid, plans, strict=True):
+        x = torch.arange(1.0, n + 1)
+        taps = [
+            [o * s - plan["before"] + j * d for j in range(k)]
+            for o in range(plan["outputs"])
+        ]
+        seen = [[cell for cell in window if 0 <= cell < n] for window in taps]
+        reach = (plan["outputs"] - 1) * s + (k - 1) * d + 1 - n - plan["before"]
+        assert plan["after"] >= reach or not taps
+        try:
+            last = F.max_pool1d(x[None], k, s, p, d, ceil)[0].tolist()
+            first = F.max_pool1d(-x[None], k, s, p, d, ceil)[0].tolist()
+        except RuntimeError:
+            assert not taps, (n, k, s, d, p, ceil)
+            continue
+        nothing = float("-inf")
+        assert last == [max(w, default=nothing - 1) + 1 for w in seen]
+        assert first == [-(min(w, default=-nothing - 1) + 1) for w in seen]
+        shapes.add((ceil, plan["outputs"] == -(-n // s)))
+    assert len(shapes) == 4
+
+
+def test_transposed_layers_are_those_of_the_chapters(rules):
+    """output_padding, SAME and the crop: the cells of chapter 9's and 10's functions."""
+    import torch
+
+    transpose, same = load("09").torch_transpose, load("10").conv_transpose_same
+    grid = [
+        (n, k, s, p, extra)
+        for n, k, s, p in itertools.product(
+            range(1, 5), range(1, 6), range(1, 4), (0, 1)
+        )
+        for extra in range(s)
+        if (n - 1) * s + k + extra > 2 * p
+    ]
+    plans = rules.evaluate(
+        """(grid) => grid.map(([n, k, s, p, extra]) => {
+          const layer = {op: "transposed", n: [n, n], k: [k, k], s: [s, s], d: [1, 1]};
+          const rule = {kind: "torch", p: [p, p], extra: [extra, extra]};
+          return [Padding.plan(layer, rule)[0], Padding.plan(layer, {kind: "same"})[0]];
+        })""",
+        grid,
+    )
+    for (n, k, s, p, extra), found in zip(grid, plans, strict=True):
+        x = np.arange(1, n + 1, dtype="float32")
+        weight = 3 ** np.arange(k, dtype="float32")
+        full = np.pad(np.asarray(transpose(x, weight, s, 0, 0)).reshape(-1), (0, s))
+        tensors = torch.from_numpy(x)[None, None], torch.from_numpy(weight)[None, None]
+        wanted = (
+            np.asarray(transpose(x, weight, s, p, extra)).reshape(-1),
+            same(*tensors, stride=s).numpy().reshape(-1),
+        )
+        for plan, values in zip(found, wanted, strict=True):
+            cells = full[plan["before"] :][: plan["outputs"]]
+            assert cells.tolist() == values.tolist(), (n, k, s, p, extra)
+
+
+def test_pytorchs_half_kernel_is_same_lower(rules, book):
+    """Chapter 3's law, d(k - 1)/2 with (n - 1) mod s <= 1: said where it holds, and only there."""
+    grid = [case for case in GRID if case[2] > 1 and case[0] <= 16]
+    answers = rules.evaluate(
+        """(grid) => grid.map(([n, k, s, d]) => {
+          const layer = {op: "conv", n: [n, n], k: [k, k], s: [s, s], d: [d, d]};
+          const {equal, notes} = Padding.verdict(layer, {kind: "lower"}, {kind: "torch"});
+          return [equal, notes.filter((note) => note.includes("exactly ONNX SAME_LOWER")).join()];
+        })""",
+        grid,
+    )
+    said = {"at every size": 0, "at this size": 0, "": 0}
+    for (n, k, s, d), (equal, note) in zip(grid, answers, strict=True):
+        reach = (k - 1) * d
+        holds = reach > 0 and reach % 2 == 0 and (n - 1) % s <= 1
+        assert bool(note) == holds, (n, k, s, d)
+        if holds:
+            before, after = book.same_padding(n, k, s, d)
+            assert equal and reach // 2 == after >= before
+            assert ("padding=k // 2 " in note) == (d == 1)
+            assert ("at every size" in note) == (s == 2)
+        said[next(words for words in said if words in note)] += 1
+    assert min(said.values()) > 100
 
 
 def test_equal_means_that_every_window_is_in_the_same_place(rules, book):
@@ -174,6 +282,9 @@ LAYERS = [
     layer("max", 6, 3, 2),
     layer("max", (7, 9), (4, 3), (1, 2)),
     layer("max", 9, 2, 3),
+    layer("max", (8, 9), 3, 2, 2),
+    layer("max", 9, (3, 2), 1, (1, 3)),
+    layer("avg", (8, 9), (3, 2), (2, 1), (1, 2)),
     layer("avg", 5, 2, 2),
     layer("avg", 6, 3, 2),
     layer("avg", (7, 9), (4, 3), (1, 2)),
@@ -182,7 +293,7 @@ LAYERS = [
     layer("transposed", (4, 3), (5, 4), (3, 1)),
 ]
 RULES = [
-    {"kind": kind, "p": list(p), "pads": [list(pair) for pair in pads]}
+    {"kind": kind, "p": p and list(p), "pads": [list(pair) for pair in pads]}
     for kind, p, pads in [
         ("same", (0, 0), ((0, 0), (0, 0))),
         ("valid", (0, 0), ((0, 0), (0, 0))),
@@ -190,9 +301,14 @@ RULES = [
         ("lower", (0, 0), ((0, 0), (0, 0))),
         ("torch", (1, 1), ((0, 0), (0, 0))),
         ("torch", (0, 1), ((0, 0), (0, 0))),
+        ("torch", None, ((0, 0), (0, 0))),
         ("pads", (0, 0), ((0, 1), (0, 1))),
         ("pads", (0, 0), ((2, 0), (0, 1))),
     ]
+]
+RULES += [
+    {"kind": "torch", "p": [0, 0], "ceil": True},
+    {"kind": "torch", "p": [1, 0], "ceil": True, "extra": [1, 0]},
 ]
 
 
@@ -232,11 +348,14 @@ def taps(case, inputs):
 
 
 def run_keras(case, code, x):
-    """What the Keras code makes of x (rows, columns), channels last."""
+    """What the Keras code makes of x (rows, columns), channels last; of a symbolic tensor too."""
+    import keras
+
     space = {}
     exec(code, space)
     image = np.stack([x, 0 * x, 0 * x], -1)[None].astype("float32")
     space["layer"](image)  # builds
+    symbolic = space["layer"](keras.Input((*x.shape, 3)))
     layers = [space.get("convolve", space["layer"])]
     layers = getattr(layers[0], "layers", layers)
     for one in layers:
@@ -245,7 +364,9 @@ def run_keras(case, code, x):
             one.kernel.assign(
                 weights.swapaxes(2, 3) if case["op"] == "transposed" else weights
             )
-    return np.asarray(space["layer"](image))[0]
+    y = np.asarray(space["layer"](image))[0]
+    assert symbolic.shape[1:] == y.shape
+    return y
 
 
 def run_torch(case, code, x):
@@ -261,6 +382,19 @@ def run_torch(case, code, x):
             module.weight.data = torch.from_numpy(taps(case, 3).transpose(order).copy())
             module.bias.data[:] = 0
     return space["layer"](image).detach().numpy()[0].transpose(1, 2, 0)
+
+
+def run_flax(case, code, x):
+    """The same in Flax."""
+    space = {}
+    exec(code, space)
+    image = x[None, :, :, None].astype("float32")
+    if case["op"] in ("max", "avg"):
+        return np.asarray(space["layer"](image))[0]
+    weights = taps(case, 1)
+    weights = weights.swapaxes(2, 3) if case["op"] == "transposed" else weights
+    parameters = {"kernel": weights, "bias": np.zeros(64, "float32")}
+    return np.asarray(space["layer"].apply({"params": parameters}, image))[0]
 
 
 def run_jax(case, code, x):
@@ -302,7 +436,7 @@ def run_onnx(case, code, x):
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch, of even kernels
-@pytest.mark.parametrize("framework", ["keras", "torch", "jax", "onnx"])
+@pytest.mark.parametrize("framework", ["keras", "torch", "flax", "jax", "onnx"])
 def test_code_does_what_it_claims(rules, framework):
     """Each snippet, executed: every tap of every window reads the cell the picture shows."""
     for module in {"onnx": ("onnx", "onnxruntime")}.get(framework, (framework,)):
@@ -312,7 +446,7 @@ def test_code_does_what_it_claims(rules, framework):
     cases = rules.evaluate(
         """([layers, rules, framework]) => layers.flatMap((layer) => rules.map((rule) => [
           layer, Padding.ruleName(layer, rule), Padding.plan(layer, rule),
-          Padding.snippet(framework, layer, rule),
+          LayerCode.snippet(framework, layer, rule),
         ]))""",
         [LAYERS, RULES, framework],
     )
@@ -322,10 +456,14 @@ def test_code_does_what_it_claims(rules, framework):
     for case, name, plan, code in cases:
         pool = case["op"] in ("max", "avg")
         if pool and any(
-            max(a["before"], a["after"]) >= k
-            for a, k in zip(plan, case["k"], strict=True)
+            max(a["before"], a["after"]) > (k - 1) * d
+            for a, k, d in zip(plan, case["k"], case["d"], strict=True)
         ):
             continue  # the page never shows it: a window in nothing but padding
+        if "no output" in code:
+            continue
+        image = [str(size) for size in case["n"]]
+        assert ", ".join(image) in code.split("\n")[1], code
         x = np.arange(1, 1 + case["n"][0] * case["n"][1]).reshape(case["n"])
         x = (
             random.permutation(-x.reshape(-1)).reshape(x.shape).astype(float)
@@ -338,7 +476,7 @@ def test_code_does_what_it_claims(rules, framework):
         assert found.shape == wanted.shape, (name, case, code)
         assert np.allclose(found, wanted, rtol=1e-6, atol=0), (name, case, code)
         executed += 1
-    assert executed >= 140
+    assert executed >= 200
 
 
 REFUSALS = [
@@ -359,6 +497,7 @@ REFUSALS = [
         "ONNX Runtime reads other cells under SAME_LOWER",
     ),
     (layer("transposed", 5, 2, 3), RULES[2], "ONNX Runtime returns 14 × 14"),
+    (layer("max", 9, 3, 2, 2), RULES[6], "PyTorch refuses: a pool’s"),
     (layer("max", 6, 3, 2), RULES[4] | {"p": [2, 2]}, "PyTorch refuses: a pool’s"),
     (layer("avg", 6, 3, 2), RULES[4] | {"p": [1, 2]}, "PyTorch refuses: a pool’s"),
     (layer("conv", 6, 3, 2), RULES[0], 'PyTorch’s own padding="same" refuses'),
@@ -401,8 +540,11 @@ def ask_framework(case, rule, remark):
         x, w = torch.ones(1, 1, *n), torch.ones(1, 1, *k)
         if op == "conv":
             F.conv2d(x, w, stride=s, padding="same" if "same" in remark else 0)
+        elif op == "max":
+            p = rule["p"] or [(j - 1) * e // 2 for j, e in zip(k, d, strict=True)]
+            F.max_pool2d(x, k, s, p, d)
         else:
-            {"max": F.max_pool2d, "avg": F.avg_pool2d}[op](x, k, s, padding=rule["p"])
+            F.avg_pool2d(x, k, s, padding=rule["p"])
 
 
 @pytest.mark.parametrize(
@@ -430,6 +572,234 @@ def test_what_is_said_to_be_refused_is_refused(rules, case, rule, remark):
         )
     with pytest.raises(Exception):  # noqa: B017 - each framework has its own
         ask_framework(case, rule, remark)
+
+
+DILATED_POOLS = [
+    (layer("max", 9, 3, 1, 2), RULES[0], "Keras’s pools take no dilation."),
+    (layer("avg", 9, 3, 1, 2), RULES[4], "PyTorch’s AvgPool2d takes no dilation."),
+    (layer("max", 9, 3, 2, 2), RULES[2], "out of SAME_UPPER in pools: write the pads."),
+    (layer("avg", 9, 3, 2, 2), RULES[3], "out of SAME_LOWER in pools: write the pads."),
+    (layer("max", 1, 2, 1, 2), RULES[0], "A window here reads nothing but padding"),
+]
+
+
+def test_what_is_said_of_dilated_pools(rules):
+    """No such argument in Keras and AvgPool2d; ONNX Runtime's SAME has the plain kernel's size."""
+    import keras
+    from torch import nn
+
+    said = "(([layer, rule]) => Padding.verdict(layer, rule, rule).notes.join(' '))"
+    for case, rule, remark in DILATED_POOLS:
+        assert remark in rules.evaluate(said, [case, rule])
+        assert remark not in rules.evaluate(said, [case | {"d": [1, 1]}, rule])
+    for refused in (
+        lambda: keras.layers.MaxPooling2D(3, dilation_rate=2),
+        lambda: nn.AvgPool2d(3, dilation=2),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            refused()
+    pytest.importorskip(
+        "onnxruntime", reason="onnxruntime is not installed: it was not asked"
+    )
+    for case, rule, _ in DILATED_POOLS[2:4]:
+        name = {"max": "MaxPool", "avg": "AveragePool"}[case["op"]]
+        kind = "SAME_" + rule["kind"].upper()
+        node = (
+            f"from onnx import helper\nnode = helper.make_node('{name}', ['x'], ['y'], "
+            f"kernel_shape=[3, 3], strides=[2, 2], dilations=[2, 2], auto_pad='{kind}')"
+        )
+        assert run_onnx(case, node, np.ones((9, 9))).shape[:2] == (4, 4)  # SAME: (5, 5)
+
+
+# ---- a pasted layer
+
+
+LINES = [
+    ("nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)",
+     {"op": "conv", "k": [7, 7], "s": [2, 2], "d": [1, 1]}, {"kind": "torch", "p": [3, 3]}),
+    ("(conv1): Conv2d(3, 64, kernel_size=(7, 5), stride=(2, 1), padding=same, dilation=(1, 2))",
+     {"op": "conv", "k": [7, 5], "s": [2, 1], "d": [1, 2]}, {"kind": "same"}),
+    ("self.pool = nn.MaxPool2d(3, ceil_mode=True)",
+     {"op": "max", "k": [3, 3], "s": [3, 3]}, {"kind": "torch", "p": [0, 0], "ceil": True}),
+    ("MaxPool2d(kernel_size=3, stride=2, padding=1, dilation=1, ceil_mode=False)",
+     {"op": "max", "k": [3, 3], "s": [2, 2]}, {"kind": "torch", "p": [1, 1], "ceil": False}),
+    ("nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1)",
+     {"op": "transposed", "k": [3, 3], "s": [2, 2]},
+     {"kind": "torch", "p": [1, 1], "extra": [1, 1]}),
+    ("F.max_pool2d(F.pad(x, (0, 1, 2, 3)), 3, 2)",
+     {"op": "max", "k": [3, 3], "s": [2, 2]}, {"kind": "pads", "pads": [[2, 3], [0, 1]]}),
+    ("x = keras.layers.Conv2D(64, (3, 5), strides=2, padding='same', activation='relu')(x)",
+     {"op": "conv", "k": [3, 5], "s": [2, 2]}, {"kind": "same"}),
+    ("Conv2D(32, 3, input_shape=(28, 30, 1))",
+     {"op": "conv", "n": [28, 30], "k": [3, 3], "s": [1, 1]}, {"kind": "valid"}),
+    ("layers.DepthwiseConv2D((5, 5), 2, 'same')",
+     {"op": "conv", "k": [5, 5], "s": [2, 2]}, {"kind": "same"}),
+    ("tf.keras.layers.AveragePooling2D()",
+     {"op": "avg", "k": [2, 2], "s": [2, 2]}, {"kind": "valid"}),
+    ("Conv2DTranspose(64, 4, 2, padding='same')",
+     {"op": "transposed", "k": [4, 4], "s": [2, 2]}, {"kind": "same"}),
+    ("keras.Sequential([keras.layers.ZeroPadding2D(1), keras.layers.Conv2D(64, 3, strides=2)])",
+     {"op": "conv", "k": [3, 3], "s": [2, 2]}, {"kind": "pads", "pads": [[1, 1], [1, 1]]}),
+    ("nn.Conv(features=64, kernel_size=(3, 3), strides=(2, 2))",
+     {"op": "conv", "k": [3, 3], "s": [2, 2]}, {"kind": "same"}),
+    ("nnx.Conv(3, 64, (3, 3), strides=2, padding='VALID', rngs=rngs)",
+     {"op": "conv", "k": [3, 3], "s": [2, 2]}, {"kind": "valid"}),
+    ("nn.avg_pool(x, (3, 3), strides=(2, 2), padding=((0, 1), (1, 0)))",
+     {"op": "avg", "k": [3, 3], "s": [2, 2]}, {"kind": "pads", "pads": [[0, 1], [1, 0]]}),
+    ("y = tf.nn.max_pool2d(x, [1, 3, 3, 1], [1, 2, 2, 1], 'SAME')",
+     {"op": "max", "k": [3, 3], "s": [2, 2]}, {"kind": "same"}),
+    ("tf.nn.conv2d(x, w, strides=[1, 2, 2, 1], padding='SAME')",
+     {"op": "conv", "s": [2, 2]}, {"kind": "same"}),
+    ('kernel_shape=[3,3] strides=[2,2] auto_pad="SAME_UPPER"',
+     {"k": [3, 3], "s": [2, 2]}, {"kind": "upper"}),
+    ('Conv <auto_pad: string = "SAME_LOWER", kernel_shape: ints = [3, 3]> (x, w)',
+     {"op": "conv", "k": [3, 3], "s": [1, 1]}, {"kind": "lower"}),
+    ("MaxPool kernel_shape: 3, 3 strides: 2, 2 pads: 0, 0, 1, 1",
+     {"op": "max", "k": [3, 3], "s": [2, 2]}, {"kind": "pads", "pads": [[0, 1], [0, 1]]}),
+    ("MAX_POOL_2D padding: SAME, stride_w: 2, stride_h: 1, filter_width: 3, filter_height: 4",
+     {"op": "max", "k": [4, 3], "s": [1, 2]}, {"kind": "same"}),
+    ('"Conv2DOptions", {padding: "VALID", "stride_w": 2, "stride_h": 2} CONV_2D 3x3',
+     {"op": "conv", "s": [2, 2]}, {"kind": "valid"}),
+]  # fmt: skip
+
+UNREAD = [
+    ("nn.Conv2d(3, 64, k, stride=2 + s, padding=1, padding_mode='reflect')",
+     ["padding_mode='reflect'", "k", "stride=2+s"]),
+    ("tf.nn.conv2d(x, w, strides=2, padding='SAME')", ["the kernel’s size"]),
+    ("Conv2D(64, (3, 3, 3), padding=pick(1, [2]))", ["(3,3,3)", "padding=pick(1,[2])"]),
+    ("nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2))", ["nn.MaxPool2d(2)"]),
+    ("nn.Conv2d(3, 64, 3, padding=2)(x)[..., 1:4, 1:4]", ["[...,1:4,1:4]"]),
+    ("Conv2DTranspose(64, 3, 2, output_padding=1)", ["output_padding=1"]),
+    ("F.max_pool2d(F.pad(x, pads), 3, 2, 1)", ["F.pad(x,pads)"]),
+]  # fmt: skip
+
+
+def pasted(rules, text):
+    """What the explorer reads in a text."""
+    return rules.evaluate("(text) => LayerPaste.read(text)", text)
+
+
+@pytest.mark.parametrize(("text", "layer", "rule"), LINES, ids=[t for t, *_ in LINES])
+def test_lines_that_people_paste(rules, text, layer, rule):
+    """Each framework's way of writing a layer, defaults included."""
+    found = pasted(rules, text)
+    assert {name: found["layer"].get(name) for name in layer} == layer
+    assert {name: found["rule"].get(name) for name in rule} == rule
+    assert set(found["layer"]) <= {*layer, "d"}
+
+
+@pytest.mark.parametrize(("text", "parts"), UNREAD, ids=[text for text, _ in UNREAD])
+def test_what_cannot_be_read_is_named(rules, text, parts):
+    """In the text's own words, and its field is left out."""
+    found = pasted(rules, text)
+    unread = [part.replace(" ", "") for part in found["unread"]]
+    assert unread == [part.replace(" ", "") for part in parts]
+
+
+sizes = st.lists(st.integers(1, 9), min_size=2, max_size=2)
+small = st.lists(st.integers(0, 3), min_size=2, max_size=2)
+shown_layers = st.fixed_dictionaries(
+    {
+        "op": st.sampled_from(["conv", "max", "avg", "transposed"]),
+        "n": st.lists(st.integers(1, 300), min_size=2, max_size=2),
+        "k": sizes,
+        "s": sizes,
+        "d": st.lists(st.integers(1, 3), min_size=2, max_size=2),
+    }
+).map(lambda one: one | {"d": [1, 1]} if one["op"] == "transposed" else one)
+shown_rules = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["same", "valid", "torch", "upper", "lower", "pads"]),
+        "p": st.none() | small,
+        "pads": st.lists(small, min_size=2, max_size=2),
+        "extra": st.none() | small,
+        "ceil": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=examples(150))
+@given(shown_layers, shown_rules)
+def test_the_explorers_own_code_pasted_back_is_the_same_layer(rules, case, rule):
+    """In every framework, with its comments: same layer, same windows. Without: no other ones."""
+    most = [s - 1 for s in case["s"]]  # as the page settles it
+    rule["extra"] = rule["extra"] and list(map(min, rule["extra"], most))
+    if case["op"] in ("max", "avg"):
+        most = [(k - 1) * d for k, d in zip(case["k"], case["d"], strict=True)]
+        rule["p"] = rule["p"] and list(map(min, rule["p"], most))
+        rule["pads"] = [
+            [min(cells, m) for cells in pads]
+            for pads, m in zip(rule["pads"], most, strict=True)
+        ]
+    answers = rules.evaluate(
+        r"""([layer, rule]) => {
+          const plan = Padding.plan(layer, rule);
+          if (plan.some((axis) => axis.outputs === 0)) return [];
+          return ["keras", "torch", "flax", "jax", "onnx"].flatMap((framework) => {
+            const code = LayerCode.snippet(framework, layer, rule);
+            const bare = code.replace(/^#.*\n/gm, "");
+            return [code, bare].map((text) => {
+              const found = LayerPaste.read(text);
+              const seen = found && {...layer, ...found.layer};
+              const windows = seen && found.rule
+                && Padding.planAlike(Padding.plan(seen, found.rule), plan);
+              return [text, found, windows];
+            });
+          });
+        }""",
+        [case, rule],
+    )
+    for i, (text, found, windows) in enumerate(answers):
+        if i % 2 == 0:
+            assert found["layer"] == case, (text, found)
+            assert windows and not found["unread"], (text, found)
+        elif found and not found["unread"]:
+            assert windows or "d" not in found["layer"], (text, found)
+
+
+HOSTILE_TEXTS = [
+    "", " ", "(" * 5000, "Conv2d(" * 700, "Conv2d([[[[[[[[[[[[[[3", "kernel_shape=[[[", "=:=:",
+    "__proto__=3", "Conv2d(1, 2, __proto__=3, constructor={})", "constructor: toString",
+    "Conv2D(64, 3.5, strides=-2)", "MaxPool2d(99999999999999999999, 2)", "kernel_shape=[]",
+    "nn.Conv2d(3, 64, 3)); alert(1); (", "Conv2d(3, 64, eval('1'), stride=(lambda: 2)())",
+    "<img src=x onerror=alert(1)>", "Conv2d(<script>alert(1)</script>, 3, 3)", "]])}",
+    "# x (batch, 6, 6, 3)", "# pads (", "# PyTorch padding=", "ONNX pads=[1", "nn.Conv2d(", "\x00",
+]  # fmt: skip
+
+
+@settings(max_examples=examples(100))
+@given(
+    st.text()
+    | st.text("()[]{}=:,.<>#'\"0123456789 \nConv2dpadkernel_sizeMaxPool", max_size=60)
+)
+@example("")
+def test_hostile_text_is_only_read(rules, text):
+    """Any text: null, or pairs of numbers and words of the table; the page is untouched."""
+    for one in [text, f"Conv2d({text})", *(HOSTILE_TEXTS if not text else [])]:
+        found = rules.evaluate(
+            """(text) => {
+              const before = Object.keys(window).length;
+              const found = LayerPaste.read(text);
+              return {found, same: Object.keys(window).length === before && !({}).padding};
+            }""",
+            one,
+        )
+        assert found["same"]
+        if found["found"] is None:
+            continue
+        read = found["found"]
+        assert set(read["layer"]) <= {"op", "n", "k", "s", "d"}
+        for name, value in read["layer"].items():
+            if name == "op":
+                assert value in ("conv", "max", "avg", "transposed")
+            else:
+                assert len(value) == 2 and all(
+                    isinstance(v, int | float) for v in value
+                )
+        assert all(isinstance(part, str) for part in read["unread"])
+        assert (read.get("rule") or {"kind": "same"})["kind"] in (
+            "same", "valid", "torch", "upper", "lower", "pads"
+        )  # fmt: skip
 
 
 # ---- the page
@@ -644,9 +1014,11 @@ def bare(tmp_path):
 
     def write(kind=""):
         markup = (FOLDER / "explorer.html").read_text("utf-8")
-        style = f'<link rel="stylesheet" href="{(FOLDER / FILES[2]).as_uri()}">'
+        style = f'<link rel="stylesheet" href="{(FOLDER / "explorer.css").as_uri()}">'
+        names = ("padding.js",) if kind else PURE
         scripts = [
-            f'<script src="{(FOLDER / name).as_uri()}"></script>' for name in FILES[:2]
+            f'<script src="{(FOLDER / name).as_uri()}"></script>'
+            for name in (*names, "explorer.js")
         ]
         page = f'{style}<div class="explorer" data-explorer="{kind}">{markup}</div>'
         path = tmp_path / "explorer.html"
@@ -836,9 +1208,11 @@ def test_read_aloud(visit):
 
 def test_budgets(known, visit, record_property):
     """Weight and layout shift are limits; the time of an update at n = 32 is reported."""
-    shipped = [(known / "_static" / "explorer" / name).read_bytes() for name in FILES]
-    weight = sum(len(gzip.compress(file, 9)) for file in shipped)
-    assert weight <= BUDGET
+    shipped = {
+        name: len(gzip.compress((known / "_static/explorer" / name).read_bytes(), 9))
+        for name in ("explorer.js", "small.js", "explorer.css")
+    }
+    assert shipped["small.js"] < shipped["explorer.js"] <= BUDGET
     page = visit(
         "?n=32&k=3&s=1&d=1&rule=same&with=p2", viewport={"width": 360, "height": 740}
     )
@@ -859,7 +1233,7 @@ def test_budgets(known, visit, record_property):
         })()"""
     )
     report = {
-        "bytes, compressed": weight,
+        "bytes, compressed": shipped,
         "layout shift": round(shift, 4),
         "update, median ms": round(float(np.median(times)), 1),
         "update, 95 % ms": round(float(np.percentile(times, 95)), 1),

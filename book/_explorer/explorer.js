@@ -180,10 +180,11 @@
   // ---- the drawing
 
   /**
-   * The columns (or rows) of a drawing: cells `low` to `high`, or, of a large canvas, both ends and
-   * what lies around each of the `windows`. A column is a cell's position, or null for a gap.
+   * The columns (or rows) of a drawing: cells `low` to `high`, or, of a large canvas, its ends, those
+   * of the cells 0 to `size` - 1, and what lies around each of the `windows`. A column is a cell's
+   * position, or null for a gap.
    */
-  function columns(low, high, windows) {
+  function columns(low, high, size, windows) {
     const shown = new Set();
     const add = (from, to) => {
       for (let cell = Math.max(low, from); cell <= Math.min(high, to); cell++) shown.add(cell);
@@ -192,14 +193,15 @@
       add(low, high);
       return [...shown];
     }
-    add(low, low + 3);
-    add(high - 3, high);
+    for (const end of [0, size - 1]) add(end - 1, end + 1);
+    add(low, low + 1);
+    add(high - 1, high);
     for (const taps of windows) {
       const [first, last] = [taps[0], taps[taps.length - 1]];
       if (last - first <= 10) add(first - 1, last + 1);
       else for (const cell of taps.length < 5 ? taps : [first, last]) add(cell - 1, cell + 1);
     }
-    for (let cell = low; shown.size < ELIDED - 3; cell++) shown.add(cell);
+    for (let cell = 0; shown.size < ELIDED - 3; cell++) shown.add(cell);
     const cells = [...shown].sort((a, b) => a - b);
     return cells.flatMap((cell, i) => (i && cell > cells[i - 1] + 1 ? [null, cell] : [cell]));
   }
@@ -224,7 +226,7 @@
     return list.flatMap((cell, at) => {
       const wanted = at === last || cell % step === 0 || list[at - 1] === null || list[at - 1] < 0;
       if (cell === null || cell < 0 || cell >= size || !wanted || at < free) return [];
-      if (at !== last && last - at < step) return [];
+      if (at < last && last - at < step) return [];
       free = at + step;
       return [at];
     });
@@ -445,6 +447,7 @@
       const lists = AXES.map((i) => columns(
         Math.min(0, ...shapes.map((g) => -g[i].before)),
         Math.max(...shapes.map((g) => g[i].cells + Math.max(0, g[i].after))) - 1,
+        Math.max(...shapes.map((g) => g[i].cells)),
         shapes.flatMap((g) => (at[i] < g[i].windows ? [P.taps(g[i], at[i])] : [])),
       ));
       const digits = String(Math.max(...shapes.map((g) => g[0].cells))).length;

@@ -292,7 +292,7 @@
       const p = symmetricPadding(layer, rule);
       if (pool && some((i) => 2 * p[i] > k[i])) {
         const half = k.map((size) => Math.floor(size / 2));
-        out.push(`PyTorch refuses${dilated ? " on the CPU" : ""}: a pool’s padding is at most half its kernel, ${pair(half)}.`);
+        out.push(`PyTorch refuses: a pool’s padding is at most half its kernel, ${pair(half)}${dilated ? ", its dilation not counted" : ""}.`);
       }
       if (op === "avg" && dilated) out.push("PyTorch’s AvgPool2d takes no dilation.");
       else if (op === "avg" && Math.max(...p) > 0) {

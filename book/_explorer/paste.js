@@ -47,7 +47,7 @@
     [/(^|\.)conv_general_dilated$/, "conv", "jax", "_ _ stride padding _ dilation"],
     [/(^|\.)lax\.conv_transpose$/, "transposed", "jax", "_ _ stride padding dilation"],
     [/(^|\.)reduce_window$/, "max", "jax", "_ _ reducer kernel stride padding _ dilation"],
-    [/(^|\.)make_node$/, undefined, "onnx", "op"],
+    [/(^|\.)make_node$/, undefined, "onnx", "op _ _"],
     // What stands around a layer without padding of its own.
     [/(^|\.)(ZeroPadding[12]D|Cropping[12]D)$/, "around", "keras", "padding"],
     [/(^|\.)ops\.pad$|(^|\.)jnp\.pad$|\btf\.pad$/, "around", "keras", "_ padding"],
@@ -158,7 +158,7 @@
       found.push([named ? tokens[start] : position++, item.value, tokens.slice(start, item.next).join("")]);
       next = tokens[item.next] === ")" ? item.next : item.next + 1;
     }
-    return { found, next: next + 1 };
+    return found;
   }
 
   /** Every "name = value", "name: value" and ONNX's "name: ints = value" of a listing, likewise. */
@@ -227,7 +227,7 @@
     if (kind) return { kind };
     const [, name, numbers] = /^(pads|PyTorch) (.*)$/.exec(text) || [];
     if (!name) return undefined;
-    const found = parseCall(split(`(${numbers})`).tokens, 0).found;
+    const found = parseCall(split(`(${numbers})`).tokens, 0);
     if (name === "pads") {
       const list = found[0] ? [found[0][1]].flat() : [];
       const pads = pairsOf(allNumbers(list) ? [list] : list);
@@ -265,18 +265,31 @@
     return { layer, rule };
   }
 
+  /** The plain values that the text gives to names, as in pads = ((0, 1), (0, 1)). */
+  function assignments(tokens) {
+    const found = new Map();
+    tokens.forEach((name, at) => {
+      if (!isName(name) || tokens[at + 1] !== "=") return;
+      const { value } = parseItem(tokens, at + 2, 0);
+      if (value !== undefined && !found.has(name)) found.set(name, value);
+    });
+    return found;
+  }
+
   /** The calls of the table in the text, in order: {op, family, given}; else those of a listing. */
   function layers(tokens) {
     const found = [];
+    const names = assignments(tokens);
     for (let at = 0; at < tokens.length; at++) {
       const known = tokens[at + 1] === "(" && CALLS.find(([name]) => name.test(tokens[at]));
       if (!known) continue;
-      const call = parseCall(tokens, at + 1);
       const positions = known[3].split(" ");
-      const given = call.found.map(([name, ...rest]) =>
-        [typeof name === "number" ? positions[name] || "?" : SPELLINGS.get(name) || name, ...rest]);
+      const given = parseCall(tokens, at + 1).map(([name, value, text]) => [
+        typeof name === "number" ? positions[name] || "?" : SPELLINGS.get(name) || name,
+        value ?? names.get(text.replace(/^.*=/, "")),
+        text,
+      ]);
       found.push({ name: tokens[at], op: known[1], family: known[2], given });
-      at = call.next - 1;
     }
     if (found.length) return found;
     const node = tokens.map((token) => token.replace(/^["']|["']$/g, "")).find((token) => Object.hasOwn(NODES, token));
@@ -298,18 +311,20 @@
     Object.assign(said.layer, layerDescribed(text));
     if (!main && !said.layer.op) return null;
     const unread = [];
-    const { layer, rule } = main ? interpret(main, all, said.layer, unread) : { layer: {} };
+    const beside = []; // likewise, of what stands around the layer
+    const { layer, rule } = main ? interpret(main, all, said.layer, unread, beside) : { layer: {} };
     Object.assign(layer, said.layer);
     const crop = main && /\)\s*\[[^\]\n]*:[^\]\n]*\]/.exec(text);
+    if (crop) beside.push(crop[0].slice(1).trim());
+    // The comment names the rule, unless the code says another and says it whole.
     const whole = ["op", "n", "k", "s", "d"].every((name) => layer[name]);
-    const agree = said.rule && (!rule || crop || said.layer.op
+    const agree = said.rule && (!rule || beside.length || said.layer.op
       || (whole && P.planAlike(P.plan(layer, said.rule), P.plan(layer, rule))));
-    if (crop && !agree) unread.push(crop[0].slice(1).trim());
-    return { layer, rule: agree ? said.rule : rule, unread };
+    return agree ? { layer, rule: said.rule, unread } : { layer, rule, unread: unread.concat(beside) };
   }
 
   /** A call or listing, and what stands around it, as {layer, rule}. */
-  function interpret(main, all, known, unread) {
+  function interpret(main, all, known, unread, beside) {
     const { family } = main;
     const values = {};
     const texts = {};
@@ -349,12 +364,12 @@
     }
     for (const name of ["n", "k", "s", "d", "op"]) if (!layer[name]) delete layer[name];
     if (!layer.k && !known.k && !("kernel" in texts)) unread.push("the kernel’s size");
-    const rule = readRule(family, { ...known, ...layer }, values, texts, unread);
-    return { layer, rule: readAround(all, main, layer, rule, unread) };
+    const rule = readRule(family, { ...known, ...layer }, values, texts, unread, beside);
+    return { layer, rule: readAround(all, main, layer, rule, beside) };
   }
 
   /** The rule of a call, or undefined. */
-  function readRule(family, { op, k, d = [1, 1] }, values, texts, unread) {
+  function readRule(family, { op, k, d = [1, 1] }, values, texts, unread, beside) {
     const extra = "extra" in texts ? pairOf(values.extra) : [0, 0];
     const ceil = values.ceil === true || values.ceil === 1;
     const torch = (p) => ({ kind: "torch", p, extra, ceil: ceil && P.isPool(op) });
@@ -374,10 +389,11 @@
       if (!pads) return refuse() && undefined;
       const even = pads.every(([before, after]) => before === after);
       if (even && (ceil || Math.max(...extra) > 0)) return torch(pads.map((pad) => pad[0]));
-      const grown = pads.map(([before, after], i) => [before, after - extra[i]]);
-      if (grown.flat().some((cells) => cells < 0)) unread.push(texts.extra);
       if (ceil) unread.push(texts.ceil);
-      return { kind: "pads", pads: grown.flat().some((cells) => cells < 0) ? pads : grown };
+      const grown = pads.map(([before, after], i) => [before, after - extra[i]]);
+      if (grown.every(([, after]) => after >= 0)) return { kind: "pads", pads: grown };
+      beside.push(texts.extra);
+      return { kind: "pads", pads };
     }
     if (!name) {
       return { keras: { kind: "valid" }, flax: { kind: P.isPool(op) ? "valid" : "same" } }[family];
@@ -390,7 +406,7 @@
   }
 
   /** The rule with a padding layer in front of a convolution or pool, or a crop behind a transposed one. */
-  function readAround(all, main, { op }, rule, unread) {
+  function readAround(all, main, { op, k, s }, rule, beside) {
     const none = !rule || rule.kind === "valid" || (rule.kind === "torch" && Math.max(...rule.p, ...rule.extra) === 0 && !rule.ceil);
     let found = rule;
     for (const call of all) {
@@ -398,8 +414,11 @@
       const padding = call.given.find(([name]) => name === "padding");
       const pads = padding && (call.family === "torch" ? sidesOf(padding[1], TORCH_SIDES) : pairsOf(padding[1]));
       const fits = call.op === "around" && /Cropping/.test(call.name) === (op === "transposed");
-      if (fits && pads && none && found === rule) found = { kind: "pads", pads };
-      else unread.push(`${call.name}(${call.given.map((argument) => argument[2]).join(", ")})`);
+      if (fits && pads && none && found === rule) {
+        // Keras has added cells that no input reaches where the stride is above the kernel.
+        const added = (i) => (op === "transposed" && k && s ? Math.max(0, s[i] - k[i]) : 0);
+        found = { kind: "pads", pads: pads.map(([before, after], i) => [before, after - added(i)]) };
+      } else beside.push(`${call.name}(${call.given.map((argument) => argument[2]).join(", ")})`);
     }
     return found;
   }
