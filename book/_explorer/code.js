@@ -348,9 +348,12 @@
     const extra = axes.map((axis) => Math.max(0, -axis.after));
     const weight = list(op === "conv" ? [OUTPUTS, INPUTS, ...k] : [INPUTS, OUTPUTS, ...k]);
     const name = { conv: "Conv", max: "MaxPool", avg: "AveragePool", transposed: "ConvTranspose" }[op];
+    // Its check leaves out the dilation; ONNX itself has no such limit.
+    const refused = P.isPool(op) && AXES.some((i) => Math.max(pads[i], pads[i + 2]) >= k[i]);
     return [
       "from onnx import helper",
       "",
+      ...(refused ? ["# ONNX Runtime refuses it: it takes no pool’s pads from the kernel’s size on."] : []),
       "node = helper.make_node(",
       `${INDENT}"${name}",`,
       `${INDENT}${P.isPool(op) ? '["x"],' : `["x", "weight"],  # weight ${weight}`}`,

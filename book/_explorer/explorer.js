@@ -81,7 +81,7 @@
 
   /** A rule as the address writes it: "p", "p1,2", "p1o1", "p0ceil", "pads0,1,0,1" or a kind. */
   function readRule(text, name, rule, notices) {
-    const [torch, p, extra, ceil] = /^p([\d,-]*)(?:o([\d,-]*))?(ceil)?$/.exec(text) || [];
+    const [torch, p, extra, ceil] = /^p([\d,-]*)(?:o([\d,-]+))?(ceil)?$/.exec(text) || [];
     const [pads, sides] = /^pads([\d,-]+)$/.exec(text) || [];
     const lists = [p, extra, sides].map((numbers) => (numbers ? numbers.split(",") : []));
     const two = (list, key) =>
@@ -311,8 +311,12 @@
         axes += `<text x="${i ? along : beside}" y="${i ? beside : along}"${i ? "" : ' class="ex-left"'}>${text}</text>`;
       };
       const width = i ? String(geometries[i].cells).length * 7 + 4 : 12;
-      ticks(list, geometries[i].cells, Math.max(1, Math.ceil(width / size))).forEach((at) => label(at, list[at]));
-      list.forEach((cell, at) => { if (cell === null) label(at, "⋮⋯"[i]); });
+      const numbers = ticks(list, geometries[i].cells, Math.max(1, Math.ceil(width / size)));
+      numbers.forEach((at) => label(at, list[at]));
+      list.forEach((cell, at) => {
+        const free = numbers.every((other) => Math.abs(other - at) * size > width / 2 + 5);
+        if (cell === null && free) label(at, "⋮⋯"[i]);
+      });
     });
     return `<path class="ex-cells" d="${cells}"/>${beyondCells(padding, signs, sign, size)}`
       + `<path class="ex-marks" d="${marks}"/><g class="ex-numbers">${texts}</g><g class="ex-axes">${axes}</g>`;
@@ -627,6 +631,7 @@
           // A rule with numbers goes to the second place, where PyTorch's stands from the start.
           const { kind, p, pads, extra, ceil = false } = found.rule;
           const rule = rules[kind === "torch" || kind === "pads" ? 1 : 0];
+          for (const one of rules) one.p = one.extra = null; // typed for another layer
           Object.assign(rule, { kind, ceil });
           if (p) rule.p = numbers(p, "p", [0, 0]);
           if (extra) rule.extra = Math.max(...extra) > 0 || op === "transposed" ? numbers(extra, "o", [0, 0]) : null;
