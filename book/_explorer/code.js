@@ -84,12 +84,41 @@
     const size = pair(k);
     const strides = option("strides", s, 1);
     const dilated = Math.max(...d) > 1;
+    const both = dilated && Math.max(...s) > 1;
+    const dilation = option("dilation_rate", d, 1);
     const padded = imagePairs(axes);
     const head = ["import keras", ""];
+    if (op === "transposed" && dilated) {
+      head.push("# TensorFlow’s plain CPU kernel refuses this dilation; oneDNN’s and XLA’s take it.");
+    }
+    if (op === "transposed" && both) {
+      const full = AXES.map((i) => P.fullSize(n[i], k[i], s[i], d[i]));
+      const behind = AXES.map((i) => full[i] - axes[i].before - axes[i].outputs);
+      const cut = AXES.map((i) => slice(axes[i].before, full[i] - axes[i].before - Math.max(0, behind[i]), full[i]));
+      const grow = behind.map((cells) => ({ before: 0, after: Math.max(0, -cells) }));
+      const grows = behind.some((cells) => cells < 0);
+      return [
+        ...head,
+        `# ${P.describe(layer)}`,
+        "# Keras refuses stride with dilation: so the stride as zeros between the inputs.",
+        `convolve = keras.layers.Conv2DTranspose(${args(OUTPUTS, size, dilation, grows ? "use_bias=False" : undefined)})`,
+        "",
+        "",
+        "def layer(x):",
+        `${INDENT}x = keras.ops.reshape(x, (-1, ${n[0]}, 1, ${n[1]}, 1, ${INPUTS}))`,
+        `${INDENT}between = ((0, 0), (0, 0), (0, ${s[0] - 1}), (0, 0), (0, ${s[1] - 1}), (0, 0))`,
+        `${INDENT}x = keras.ops.reshape(keras.ops.pad(x, between), (-1, ${n[0] * s[0]}, ${n[1] * s[1]}, ${INPUTS}))`,
+        `${INDENT}x = x[:, :${(n[0] - 1) * s[0] + 1}, :${(n[1] - 1) * s[1] + 1}]`,
+        ...(grows
+          ? [`${INDENT}y = convolve(x)[:, ${cut.join(", ")}]`,
+            `${INDENT}return keras.ops.pad(y, ${imagePairs(grow)})  # then add the bias`]
+          : [`${INDENT}return convolve(x)[:, ${cut.join(", ")}]`]),
+      ];
+    }
     if (op === "transposed") {
-      const layerLine = (more) => `keras.layers.Conv2DTranspose(${args(OUTPUTS, size, strides, more)})`;
+      const layerLine = (more) => `keras.layers.Conv2DTranspose(${args(OUTPUTS, size, strides, more, dilation)})`;
       if (own) return [...head, `layer = ${layerLine(named)}`];
-      const valid = AXES.map((i) => n[i] * s[i] + Math.max(0, k[i] - s[i]));
+      const valid = AXES.map((i) => n[i] * s[i] + Math.max(0, P.effectiveKernelSize(k[i], d[i]) - s[i]));
       const behind = AXES.map((i) => valid[i] - axes[i].before - axes[i].outputs);
       const crop = AXES.map((i) => `(${axes[i].before}, ${Math.max(0, behind[i])})`).join(", ");
       const grow = AXES.map((i) => `(0, ${Math.max(0, -behind[i])})`).join(", ");
@@ -104,8 +133,7 @@
       ];
     }
     if (op === "conv") {
-      const dilation = option("dilation_rate", d, 1);
-      if (Math.max(...s) > 1 && dilated) {
+      if (both) {
         const steps = s.map((step) => (step > 1 ? `::${step}` : ":")).join(", ");
         return [
           ...head,
@@ -193,7 +221,7 @@
         const more = args(padding, option("output_padding", found.extra, 0));
         return [...head, `layer = ${conv("ConvTranspose2d", more || undefined)}`];
       }
-      const full = AXES.map((i) => (n[i] - 1) * s[i] + k[i]);
+      const full = AXES.map((i) => P.fullSize(n[i], k[i], s[i], d[i]));
       const extra = AXES.map((i) => Math.max(0, before[i] + outputs[i] - full[i]));
       const cut = AXES.map((i) => slice(before[i], outputs[i], full[i] + extra[i]));
       return cropped("ConvTranspose2d", option("output_padding", extra, 0), cut);
@@ -251,12 +279,15 @@
   }
 
   /** The padding argument of JAX and Flax: a word where they have one, else pairs. */
-  function jaxPadding({ op, k }, rule, axes, pool) {
+  function jaxPadding({ op, k, d }, rule, axes, pool) {
     const words = { same: '"SAME"', upper: '"SAME"', lower: '"SAME_LOWER"', valid: '"VALID"' };
     if (op === "transposed") {
       if (rule.kind === "same" || rule.kind === "upper") return words.same;
       // They pad the spread-out input of a stride-1 convolution with the flipped kernel.
-      return pairs(AXES.map((i) => ({ before: k[i] - 1 - axes[i].before, after: k[i] - 1 - axes[i].after })));
+      return pairs(axes.map(({ before, after }, i) => {
+        const reach = (k[i] - 1) * d[i];
+        return { before: reach - before, after: reach - after };
+      }));
     }
     return words[rule.kind] || (pool ? imagePairs(axes) : pairs(axes));
   }
@@ -267,20 +298,20 @@
     const head = ["from flax import linen as nn", ""];
     const padding = `padding=${jaxPadding(layer, rule, axes)}`;
     const strides = `strides=${whole(s)}`;
+    const dilation = Math.max(...d) > 1 ? `kernel_dilation=${whole(d)}` : undefined;
     if (op === "transposed") {
       return [
         ...head,
         "layer = nn.ConvTranspose(",
-        `${INDENT}${args(OUTPUTS, whole(k), strides, padding)},`,
+        `${INDENT}${args(OUTPUTS, whole(k), strides, padding, dilation)},`,
         `${INDENT}transpose_kernel=True,  # as Keras stores and flips it`,
         ")",
       ];
     }
     if (op === "conv") {
-      const dilation = Math.max(...d) > 1 ? `kernel_dilation=${whole(d)}` : undefined;
       return [...head, `layer = nn.Conv(${args(OUTPUTS, whole(k), strides, padding, dilation)})`];
     }
-    if (Math.max(...d) > 1) return ["# Flax’s pools take no dilation; JAX’s do.", ...jax(layer, rule, axes)];
+    if (dilation) return ["# Flax’s pools take no dilation; JAX’s do.", ...jax(layer, rule, axes)];
     const uncounted = op === "avg" ? "count_include_pad=False" : undefined;
     return [
       ...head,
@@ -301,7 +332,8 @@
         "from jax import lax", "", "",
         `def layer(x, kernel):  # kernel ${sizes([...k, OUTPUTS, INPUTS])}, as in Keras`,
         `${INDENT}return lax.conv_transpose(`,
-        `${INDENT}${INDENT}x, kernel, strides=${whole(s)}, padding=${padding}, transpose_kernel=True`,
+        `${INDENT}${INDENT}x, kernel, strides=${whole(s)}, padding=${padding}, transpose_kernel=True,`,
+        ...(dilated ? [`${INDENT}${INDENT}rhs_dilation=${whole(d)},`] : []),
         `${INDENT})`,
       ];
     }
@@ -343,7 +375,7 @@
     const list = (values) => `[${values.join(", ")}]`;
     const auto = { same: "SAME_UPPER", upper: "SAME_UPPER", lower: "SAME_LOWER", valid: "VALID" }[rule.kind];
     const takes = rule.kind === "valid" ? op === "conv"
-      : (op === "conv" && Math.max(...d) === 1) || (op === "transposed" && AXES.every((i) => s[i] <= k[i]));
+      : Math.max(...d) === 1 && (op === "conv" || (op === "transposed" && AXES.every((i) => s[i] <= k[i])));
     const pads = [...axes.map((axis) => axis.before), ...axes.map((axis) => Math.max(0, axis.after))];
     const extra = axes.map((axis) => Math.max(0, -axis.after));
     const weight = list(op === "conv" ? [OUTPUTS, INPUTS, ...k] : [INPUTS, OUTPUTS, ...k]);

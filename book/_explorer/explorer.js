@@ -128,15 +128,12 @@
   function settle(state, notices) {
     const { layer, rules } = state;
     if (layer.op === "transposed") {
-      if (Math.max(...layer.d) > 1) {
-        notices.push("Dilation is explored for convolutions and pools; shown with 1.");
-        layer.d = [1, 1];
-      }
       for (const { kind, extra } of rules) {
         AXES.forEach((i) => {
-          if (kind !== "torch" || !extra || extra[i] < layer.s[i]) return;
-          extra[i] = layer.s[i] - 1;
-          notices.push(`PyTorch’s output_padding is smaller than the stride; shown with ${extra[i]}.`);
+          const most = P.mostOutputPadding(layer, i);
+          if (kind !== "torch" || !extra || extra[i] <= most) return;
+          extra[i] = most;
+          notices.push(`PyTorch’s output_padding is smaller than the stride or the dilation; shown with ${most}.`);
         });
       }
     }
@@ -419,9 +416,8 @@
       const chosen = { op: layer.op, code: state.code, of: `${state.of}` };
       $$('[type="radio"]').forEach((radio) => { radio.checked = radio.value === chosen[radio.name]; });
       $$('[type="number"]').forEach((input) => {
-        const { key, list, at } = slot(input.name);
+        const { list, at } = slot(input.name);
         if (input !== document.activeElement || Number(input.value) === list[at]) input.value = list[at];
-        if (key === "d") input.disabled = layer.op === "transposed";
       });
       field("unlocked").checked = !locked;
       field("w").value = state.w;

@@ -31,6 +31,11 @@
     return room < 0 ? 0 : Math.floor(room / s) + 1;
   }
 
+  /** Cells that the windows of a transposed convolution write, before any crop. */
+  function fullSize(n, k, s, d) {
+    return (n - 1) * s + effectiveKernelSize(k, d);
+  }
+
   /** Windows of a PyTorch pool with ceil_mode, none of which starts in the padding behind. */
   function ceilOutputSize(n, k, s, d, p) {
     const windows = Math.ceil((n + 2 * p - effectiveKernelSize(k, d)) / s) + 1;
@@ -63,9 +68,9 @@
   }
 
   /** One axis of a transposed convolution; `after` < 0 means cells that no input reaches. */
-  function placeTransposed({ kind, p, pads, extra }, n, k, s) {
-    const full = (n - 1) * s + k;
-    const total = Math.max(0, k - s);
+  function placeTransposed({ kind, p, pads, extra }, n, k, s, d) {
+    const full = fullSize(n, k, s, d);
+    const total = Math.max(0, effectiveKernelSize(k, d) - s);
     const [before, outputs] = {
       same: [Math.floor(total / 2), n * s],
       upper: [Math.floor(total / 2), n * s],
@@ -82,13 +87,18 @@
     return rule.p || AXES.map((i) => Math.floor(((layer.k[i] - 1) * layer.d[i]) / 2));
   }
 
+  /** The largest output_padding that PyTorch takes along one axis: below the stride or the dilation. */
+  function mostOutputPadding({ s, d }, i) {
+    return Math.max(s[i], d[i]) - 1;
+  }
+
   /** PyTorch's output_padding: as typed, else what brings the size to n * s, 0 where none may. */
   function outputPadding(layer, rule) {
     if (rule.extra) return rule.extra;
     const p = symmetricPadding(layer, rule);
     return AXES.map((i) => {
-      const wanted = layer.s[i] + 2 * p[i] - layer.k[i];
-      return wanted > 0 && wanted < layer.s[i] ? wanted : 0;
+      const wanted = layer.s[i] + 2 * p[i] - effectiveKernelSize(layer.k[i], layer.d[i]);
+      return wanted > 0 && wanted <= mostOutputPadding(layer, i) ? wanted : 0;
     });
   }
 
@@ -117,11 +127,11 @@
 
   /** {p, extra, ceil} with which PyTorch's symmetric padding places its windows like `axes`, or null. */
   function symmetric(layer, axes) {
-    const { op, n, k, s } = layer;
+    const { op, n, k, s, d } = layer;
     const p = axes.map((axis) => axis.before);
     const extra = AXES.map((i) =>
-      (op === "transposed" ? axes[i].outputs - ((n[i] - 1) * s[i] + k[i] - 2 * p[i]) : 0));
-    if (extra.some((cells, i) => cells < 0 || (cells > 0 && cells >= s[i]))) return null;
+      (op === "transposed" ? axes[i].outputs - fullSize(n[i], k[i], s[i], d[i]) + 2 * p[i] : 0));
+    if (extra.some((cells, i) => cells < 0 || cells > mostOutputPadding(layer, i))) return null;
     if (isPool(op) && p.some((cells, i) => 2 * cells > k[i])) return null; // PyTorch refuses
     const ceil = [false, ...(isPool(op) ? [true] : [])].find((mode) =>
       planAlike(plan(layer, { kind: "torch", p, extra, ceil: mode }), axes));
@@ -160,9 +170,10 @@
     const g = geometry(layer, axes, i);
     if (layer.op !== "transposed") return taps(g, o);
     const cell = o + g.before;
-    const first = Math.max(0, Math.ceil((cell - g.k + 1) / g.s));
+    const first = Math.max(0, Math.ceil((cell - (g.k - 1) * g.d) / g.s));
     const last = Math.min(g.windows - 1, Math.floor(cell / g.s));
-    return Array.from({ length: Math.max(0, last - first + 1) }, (_, w) => first + w);
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, w) => first + w)
+      .filter((w) => (cell - w * g.s) % g.d === 0);
   }
 
   /** Whether some window of an axis has no tap in the input: dilation can step over all of it. */
@@ -254,6 +265,7 @@
     const strided = some((i) => s[i] > 1);
     const dilated = some((i) => d[i] > 1);
     const pool = isPool(op);
+    const sparse = op === "transposed" && some((i) => s[i] > effectiveKernelSize(k[i], d[i]));
     const out = [];
     if (some((i) => axes[i].outputs === 0)) {
       out.push(`${ruleName(layer, rule)} leaves no output: TensorFlow, PyTorch and ONNX Runtime refuse.`);
@@ -262,6 +274,7 @@
     }
     if ((kind === "same" || kind === "valid") && dilated) {
       if (pool) out.push("Keras’s pools take no dilation.");
+      else if (strided && op === "transposed") out.push("Keras refuses stride with dilation.");
       else if (strided) {
         out.push("Keras and tf.nn.convolution refuse stride with dilation; tf.nn.conv2d computes it on the CPU.");
       }
@@ -280,12 +293,12 @@
         out.push(`ONNX Runtime refuses ${name} here: it computes a negative padding.`);
       } else if (op === "avg" && lack < (kind === "upper" ? -1 : -2)) {
         out.push(`ONNX Runtime reads other cells under ${name} here: it computes a negative padding.`);
-      } else if (op === "transposed" && some((i) => s[i] > k[i])) {
+      } else if (sparse && !dilated) {
         const size = AXES.map((i) => n[i] * s[i] + Math.min(0, k[i] - s[i]));
         out.push(`ONNX Runtime returns ${times(size)} here, against ONNX’s own text.`);
       }
     }
-    if (kind === "valid" && op === "transposed" && some((i) => s[i] > k[i])) {
+    if (kind === "valid" && sparse) {
       out.push("VALID as TensorFlow has it: PyTorch and ONNX do not add the cells that no input reaches.");
     }
     if (kind === "torch") {
@@ -353,7 +366,7 @@
 
   return {
     OPERATIONS, effectiveKernelSize, outputSize, samePadding, symmetricEqualsSame, symmetric, symmetricPadding,
-    outputPadding, plan, alike, planAlike, isPool, geometry, taps, reads, verdict, remarks, ruleName,
+    outputPadding, mostOutputPadding, fullSize, plan, alike, planAlike, isPool, geometry, taps, reads, verdict, remarks, ruleName,
     amounts, describe, times, pair,
   };
 });

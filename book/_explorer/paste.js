@@ -406,7 +406,7 @@
   }
 
   /** The rule with a padding layer in front of a convolution or pool, or a crop behind a transposed one. */
-  function readAround(all, main, { op, k, s }, rule, beside) {
+  function readAround(all, main, { op, k, s, d }, rule, beside) {
     const none = !rule || rule.kind === "valid" || (rule.kind === "torch" && Math.max(...rule.p, ...rule.extra) === 0 && !rule.ceil);
     let found = rule;
     for (const call of all) {
@@ -416,7 +416,8 @@
       const fits = call.op === "around" && /Cropping/.test(call.name) === (op === "transposed");
       if (fits && pads && none && found === rule) {
         // Keras has added cells that no input reaches where the stride is above the kernel.
-        const added = (i) => (op === "transposed" && k && s ? Math.max(0, s[i] - k[i]) : 0);
+        const added = (i) =>
+          (op === "transposed" && k && s && d ? Math.max(0, s[i] - P.effectiveKernelSize(k[i], d[i])) : 0);
         found = { kind: "pads", pads: pads.map(([before, after], i) => [before, after - added(i)]) };
       } else beside.push(`${call.name}(${call.given.map((argument) => argument[2]).join(", ")})`);
     }
