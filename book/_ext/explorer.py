@@ -22,7 +22,9 @@ SHIPPED = {
     "small.js": ("padding.js", "explorer.js"),
     STYLE: (STYLE,),
 }
-COMMENT_OR_INDENT = re.compile(r"^\s*//.*\n|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
+COMMENT_OR_INDENT = re.compile(
+    r"^\s*//.*\n|(?<=[;,{]) // .*$|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE
+)
 PICTURE = FOLDER.parent / "_static" / "six-by-six.png"  # drawn at twice its size
 ALT = (
     "Two drawings of a 6 by 6 input with kernel 3 and stride 2. Left, TensorFlow SAME: no zero "
