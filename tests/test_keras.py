@@ -129,9 +129,9 @@ def test_a_pair_is_folded_just_when_it_is_same(drawn, seed):
         rng.integers(-9, 10, (1, *pair[1], 2)).astype("float32") for pair in drawn
     ]
     assert_equal_outputs(model, folded, inputs)
-    left = {layer.name for layer in folded.layers}
     for i in range(8):
-        assert (f"pad{i}" in left) == (expected[f"conv{i}"] == "valid")
+        kept = isinstance(folded.get_layer(f"pad{i}"), layers.ZeroPadding2D)
+        assert kept == (expected[f"conv{i}"] == "valid")
 
 
 def branches():
@@ -151,14 +151,14 @@ def branches():
 
 
 def shared_padding():
-    """One padding read by a layer that folds and by one that does not."""
+    """One padding read by a layer that is SAME and by one that is not: all stay."""
     image = keras.Input((9, 9, 3), name="image")
     padded = layers.ZeroPadding2D(1, name="pad")(image)
     model = keras.Model(
         image,
         [convolution(name="a")(padded), convolution(kernel_size=2, name="b")(padded)],
     )
-    return model, {"a"}, set()
+    return model, set(), set()
 
 
 def shared_padding_all_equal():
@@ -173,12 +173,12 @@ def shared_padding_all_equal():
 
 
 def padding_is_an_output():
-    """The padding folds away from the convolution but stays for the output."""
+    """A padding that is an output stays, and so does what reads it."""
     image = keras.Input((9, 9, 3), name="image")
     padded = layers.ZeroPadding2D(1, name="pad")(image)
     return (
         keras.Model(image, {"pad": padded, "a": convolution(name="a")(padded)}),
-        {"a"},
+        set(),
         set(),
     )
 
@@ -265,15 +265,29 @@ def reused_layer():
     """A layer called twice folds if both calls are SAME, stays if one is not."""
     image = keras.Input((9, 9, 3), name="image")
     smaller = layers.Cropping2D(((1, 0), (1, 0)), name="crop")(image)
-    pad = layers.ZeroPadding2D(1, name="pad")
+    pads = [layers.ZeroPadding2D(1, name=f"pad{i}") for i in range(2)]
     always, once = convolution(name="always"), convolution(strides=2, name="once")
     results = [
-        always(pad(image)),
-        always(pad(smaller)),
-        once(pad(image)),
-        once(pad(smaller)),
+        always(pads[0](image)),
+        always(pads[0](smaller)),
+        once(pads[1](image)),
+        once(pads[1](smaller)),
     ]
-    return keras.Model(image, results), {"always"}, set()
+    return keras.Model(image, results), {"always"}, {"pad0"}
+
+
+def chained_by_sharing():
+    """One reading that is not SAME keeps all that is tied to it, over two paddings."""
+    image = keras.Input((9, 9, 3), name="image")
+    pads = [layers.ZeroPadding2D(1, name=f"pad{i}")(image) for i in range(2)]
+    shared = convolution(name="shared")
+    results = [
+        convolution(kernel_size=2, name="not_same")(pads[0]),
+        shared(pads[0]),
+        shared(pads[1]),
+        convolution(name="same")(pads[1]),
+    ]
+    return keras.Model(image, results), set(), set()
 
 
 def called_without_padding():
@@ -349,6 +363,7 @@ MODELS = [
     no_convolutions,
     sequential,
     reused_layer,
+    chained_by_sharing,
     called_without_padding,
     keyword_call,
     operations_and_functions,
@@ -367,14 +382,13 @@ def test_models(build):
     calls = [len(layer._inbound_nodes) for layer in model.layers]
     weights = model.get_weights()
     folded = fold_zero_padding(model)
-    before, after = named_padding(model), named_padding(folded)
-    assert {name for name in after if before[name] != after[name]} == foldable
-    assert {layer.name for layer in model.layers} - {
-        layer.name for layer in folded.layers
-    } == gone
-    assert len(folded.layers) == len(
-        {*names, "image"} if build is sequential else names
-    ) - len(gone)
+    valid, padding = named_padding(model), named_padding(folded)
+    assert {name for name in padding if valid[name] != padding[name]} == foldable
+    assert [layer.name for layer in folded.layers] == names
+    for before, after in zip(model.layers, folded.layers, strict=True):
+        wanted = layers.Identity if before.name in gone else type(before)
+        assert type(after) is wanted
+    assert type(folded) is type(model)
     assert folded.name == model.name
     for size in (7, 8):
         assert_equal_outputs(model, folded, integer_inputs(model, size))
@@ -389,7 +403,7 @@ def test_models(build):
     )
 
     again = fold_zero_padding(folded)
-    assert named_padding(again) == after
+    assert named_padding(again) == padding
     assert len(again.layers) == len(folded.layers)
 
 
