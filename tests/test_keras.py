@@ -663,7 +663,7 @@ def test_a_lambda_keeps_its_function_shape_mask_and_arguments():
     model = with_integers(keras.Model(image, shape(padded_convolution(image))))
     folded = fold_zero_padding(model)
     copy = folded.get_layer("shape")
-    assert copy.compute_output_shape((None, 9, 9, 4)) == (None, 81, 4)
+    assert copy.get_config()["output_shape"] == (81, 4)
     assert copy.arguments == {"factor": 3} and copy.mask is None
     assert_equal_outputs(model, folded, integer_inputs(model))
 
