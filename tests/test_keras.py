@@ -915,3 +915,56 @@ def test_a_class_of_the_model_s_own_is_not_kept():
     folded = fold_zero_padding(model)
     assert folded.name == "own" and not isinstance(folded, OwnTraining)
     assert_equal_outputs(model, folded, integer_inputs(model))
+
+
+def mixture():
+    """Masks, recurrence, attention, LoRA, a wrapper, nested dicts, late building."""
+    words = keras.Input((7,), name="words", dtype="int32")
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Embedding(9, 4, mask_zero=True)(words)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
+    x = layers.MultiHeadAttention(2, 3)(x, x)
+    flat = layers.Flatten()(padded_convolution(image))
+    dense = layers.Dense(2)
+    results = [layers.GlobalAveragePooling1D()(x), dense(flat)]
+    dense.enable_lora(2)
+    norm = layers.SpectralNormalization(convolution(name="normed"))
+    results.append(norm(layers.ZeroPadding2D(1)(image)))
+    part = keras.Input((8, 8, 3), name="part")
+    twins = {"p": padded_convolution(part, "b"), "q": part * 2}
+    results.append(keras.Model({"part": part}, twins)({"part": image}))
+    chain = keras.Sequential([layers.ZeroPadding2D(1), convolution(name="c")])
+    late = keras.Sequential([chain, layers.Flatten()])
+    results.append(late(image))
+    drop = layers.Dropout(0.5)
+    results.append(drop(image))
+    drop.rate = 0.0  # the copy needs no seed then
+    return keras.Model([words, image], results)
+
+
+def test_all_kinds_of_layers_in_one_model(tmp_path):
+    """Copied, folded, saved and loaded; weight files fit both ways."""
+    model = mixture()
+    folded = fold_zero_padding(model)
+    assert named_padding(folded) == {"a": "same"}
+    inputs = [
+        np.random.default_rng(0).integers(0, 9, (2, 7)).astype("int32"),
+        integer_inputs(model)[1],
+    ]
+
+    def check(one, other):
+        pairs = zip(
+            keras.tree.flatten(one(inputs)),
+            keras.tree.flatten(other(inputs)),
+            strict=True,
+        )
+        for a, b in pairs:
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
+
+    check(model, folded)
+    folded.save(tmp_path / "folded.keras")
+    check(model, keras.models.load_model(tmp_path / "folded.keras"))
+    for source, target in ((folded, model), (model, folded)):
+        source.save_weights(tmp_path / "file.weights.h5")
+        target.load_weights(tmp_path / "file.weights.h5")
+        check(source, target)
