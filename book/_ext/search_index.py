@@ -46,7 +46,9 @@ accuracy score top1 performance degradation
 kernel filter kernels filters
 size shape dimension dimensions sizes shapes
 stride strided strides striding
-wrong incorrect bug broken error fails failed failing
+wrong incorrect bug broken wrongly
+fail fails failed failing refuse refuses refused unsupported
+test tests testing verify check checking validate
 quantised quantized quantization quantisation int8
 export exported exporting exporter
 slow slower speed latency overhead fast
@@ -150,9 +152,11 @@ class Sections(nodes.SparseNodeVisitor):
         raise nodes.SkipNode
 
     def visit_paragraph(self, node):
-        """Take the sentences of a paragraph."""
-        for sentence in re.split(r"(?<=[.?!:]) (?=[A-Z`])", plain(node)):
-            self.add("text", sentence)
+        """Take the sentences of a paragraph, but for those that only lead elsewhere."""
+        links = {plain(link) for link in node.findall(nodes.reference)}
+        for sentence in re.split(r"(?<=[.?!:]) (?=[A-Z0-9])", plain(node)):
+            if not set(sentence.rstrip(".").split("; ")) <= links:
+                self.add("text", sentence)
         raise nodes.SkipNode
 
     visit_caption = visit_paragraph
@@ -205,7 +209,10 @@ def collect(app, page, template, context, doctree):
 
 
 def build(entries):
-    """Return lunr's index over the sections, as it is serialised."""
+    """Return lunr's index over the sections, short: without what `search.js` can tell from it.
+
+    lunr stores both which terms a field has and which fields have a term; the second is left out.
+    """
     builder = Builder()
     builder.ref("id")
     for field, boost in BOOSTS.items():
@@ -217,7 +224,11 @@ def build(entries):
             {"id": str(number)}
             | {field: terms(joined(entry[field])) for field in BOOSTS}
         )
-    return builder.build().serialize()
+    index = builder.build().serialize()
+    index["terms"] = [
+        [term, postings["_index"]] for term, postings in index.pop("invertedIndex")
+    ]
+    return index
 
 
 def joined(value):

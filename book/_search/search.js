@@ -2,7 +2,16 @@
 (() => {
   "use strict";
   const { index, sections, synonyms } = window.bookIndex;
-  const lunrIndex = lunr.Index.load(index);
+  // lunr's inverted index: which fields of which sections have a term.
+  const postings = index.terms.map(([term, _index]) =>
+    [term, { _index, ...Object.fromEntries(index.fields.map((field) => [field, {}])) }]);
+  const numbered = [];
+  for (const posting of postings) numbered[posting[1]._index] = posting[1];
+  for (const [place, vector] of index.fieldVectors) {
+    const [field, section] = place.split("/");
+    for (let i = 0; i < vector.length; i += 2) numbered[vector[i]][field][section] = {};
+  }
+  const lunrIndex = lunr.Index.load({ ...index, invertedIndex: postings });
   const known = lunrIndex.invertedIndex;
   const stem = (term) => lunr.stemmer(new lunr.Token(term, {})).toString();
 
@@ -24,16 +33,20 @@
     return found;
   };
 
-  // What is asked for counts most, the parts and synonyms of a known word less, what begins with
-  // what is typed less still, and least what is spelt almost like an unknown word.
+  const FILLERS = new Set("go goes going use used using work works working one".split(" "));
+
+  // A known name counts most, then words, their synonyms and a name's parts, then what begins with the
+  // word that is being typed, and least what is spelt almost like an unknown one.
   const find = (text) => {
     const boosts = new Map();
-    for (const word of text.match(/[A-Za-z0-9_]+/g) ?? []) {
-      const [whole, ...others] = terms(word);
-      if (!whole || !lunr.stopWordFilter(whole)) continue;
-      boosts.set(whole, 10);
-      const boost = Object.hasOwn(known, stem(whole)) ? 4 : 10;
-      for (const term of others) if (!boosts.has(term)) boosts.set(term, boost);
+    for (const word of (text.match(/[A-Za-z0-9_]+/g) ?? []).slice(0, 60)) {
+      const [whole, ...others] = terms(word.slice(0, 60));
+      if (!whole || !lunr.stopWordFilter(whole) || FILLERS.has(whole)) continue;
+      const isKnown = Object.hasOwn(known, stem(whole));
+      boosts.set(whole, isKnown && splitName(word).length > 1 ? 20 : 10);
+      const synonym = synonyms[whole];
+      for (const term of others)
+        if (!boosts.has(term)) boosts.set(term, !isKnown ? 10 : term === synonym ? 6 : 3);
     }
     if (!boosts.size) return [];
     const last = [...boosts.keys()].at(-1);
@@ -46,7 +59,8 @@
         if (isKnown) ask(root, boost, {});
         if (term.length > 2 && (!isKnown || term === last))
           ask(term, 2, { wildcard: lunr.Query.wildcard.TRAILING });
-        if (!isKnown && term.length > 4) ask(root, 1, { editDistance: term.length > 7 ? 2 : 1 });
+        if (!isKnown && term.length > 4 && term.length < 20)
+          ask(root, 1, { editDistance: term.length > 7 ? 2 : 1 }); // slow for longer ones
       }
     }).map(({ ref, score, matchData }) => {
       const [address, title, page, sentences, code] = sections[ref];
@@ -54,7 +68,7 @@
     });
   };
 
-  // The sentence, or else the line of code, with the most of what was found.
+  // The sentence, or else the line of code, that has most of what was found.
   const rare = (root) =>
     1 / Math.log(2 + Object.keys(known[root]?.text ?? {}).length);
   const excerpt = ({ sentences, code, words }) => {
@@ -64,10 +78,11 @@
       return [...here].reduce((sum, root) => sum + rare(root), 0);
     };
     let [best, most] = ["", 0];
-    for (const piece of [...sentences, ...code]) {
-      const weight = weigh(piece);
-      if (weight > most) [best, most] = [piece, weight];
-    }
+    for (const [pieces, worth] of [[sentences, 1], [code, 0.5]])
+      for (const piece of pieces) {
+        const weight = worth * weigh(piece);
+        if (weight > most) [best, most] = [piece, weight];
+      }
     return best || sentences[0] || "";
   };
 
