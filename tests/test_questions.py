@@ -245,6 +245,20 @@ def check_conv_lstm():
         x_t = torch.tensor(x.transpose(0, 1, 4, 2, 3))
         y = names["conv_lstm"](x_t, *kernels, torch.tensor(bias), stride)
         np.testing.assert_allclose(nhwc(y), wanted, atol=1e-5)
+    # Along one axis and along three it is the same layer.
+    flat = layers.ConvLSTM1D(4, 3, 2, "same")
+    y = flat(x[:, :, 0])
+    for rank in (layers.ConvLSTM2D, layers.ConvLSTM3D):
+        extra = 1 if rank is layers.ConvLSTM2D else 2
+        layer = rank(4, (1,) * extra + (3,), (1,) * extra + (2,), "same")
+        frames = x[:, :, 0].reshape(2, 5, *(1,) * extra, 6, 3)
+        layer.build(frames.shape)
+        given = [np.array(w) for w in flat.get_weights()]
+        ones = [(1,) * extra if w.ndim > 1 else () for w in given]
+        layer.set_weights(
+            [w.reshape(o + w.shape) for w, o in zip(given, ones, strict=True)]
+        )
+        np.testing.assert_allclose(np.reshape(layer(frames), y.shape), y, atol=1e-5)
 
 
 def check_unpooling():
@@ -427,8 +441,25 @@ def test_what_the_pages_say_of_layers():
         tf.nn.avg_pool2d(x, 3, 2, pads)
     with pytest.raises((TypeError, ValueError)):
         tf.nn.conv3d(x[None], w[None], [1] * 5, [[0, 0], *pads])
+    # Other names of TensorFlow's one rule.
+    x, w = weights(1, 6, 7, 2), weights(3, 3, 2, 4)
+    wanted = tf.nn.conv2d(x, w, 1, "SAME", dilations=2)
+    assert np.array_equal(tf.nn.atrous_conv2d(x, w, 2, "SAME"), wanted)
+    wanted = tf.nn.conv2d(x, w, 2, "SAME")
+    assert np.array_equal(tf.nn.convolution(x, w, 2, "SAME"), wanted)
+    depthwise, pointwise = weights(3, 3, 2, 1), weights(1, 1, 2, 4)
+    y = tf.nn.separable_conv2d(x, depthwise, pointwise, (1, 2, 2, 1), "SAME")
+    full = np.einsum("abcm,xycd->abcd", depthwise, pointwise)
+    assert np.array_equal(y, tf.nn.conv2d(x, full, 2, "SAME"))
+    y = tf.nn.conv1d(x[:, 0], w[0], 2, "SAME")
+    assert np.array_equal(y, tf.nn.conv2d(x[:, :1], w[:1], 2, "SAME")[:, 0])
+    # Repeated cells; the edge of a mirror.
+    up = np.repeat(np.repeat(x, 2, 1), 2, 2)
+    assert np.array_equal(layers.UpSampling2D(2)(x), up)
+    assert tf.pad([1, 2, 3], [[1, 1]], "SYMMETRIC").numpy().tolist() == [1, 1, 2, 3, 3]
     # erosion2d: SAME with +∞; the padding never wins.
-    y = tf.nn.erosion2d(x, w[..., 0], [1, 2, 2, 1], "SAME", "NHWC", [1, 1, 1, 1])
+    x, w = tf.zeros((1, 7, 7, 1)), tf.zeros((3, 3, 1))
+    y = tf.nn.erosion2d(x, w, [1, 2, 2, 1], "SAME", "NHWC", [1, 1, 1, 1])
     assert y.shape == (1, 4, 4, 1) and not np.any(y)
 
 
