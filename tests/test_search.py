@@ -497,6 +497,10 @@ def test_the_search_page(chromium, address):
     """A question in the address, a new one typed, nonsense, markup: each is answered in words."""
     tab, errors = chromium.new_page(), []
     tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(f"{address}search.html", wait_until="networkidle")
+    assert not tab.evaluate("window.lunr")  # nobody asked anything yet
+    tab.keyboard.type("zeros")  # the field has the focus
+    tab.locator(".bd-search-container .search-results li").first.wait_for()
     tab.goto(f"{address}search.html?q=tensorflow+dilation")
     tab.locator(".bd-search-container .search-results li").nth(4).wait_for()
     field = tab.locator(".bd-search-container input")

@@ -1,7 +1,7 @@
 // The search is loaded when somebody first goes to a search field, or arrives with a question.
 {
-  const begin = () => {
-    if (document.getElementById("search-script")) return;
+  const begin = ({ target }) => {
+    if (!target.closest("form.bd-search") || document.getElementById("search-script")) return;
     const root = document.documentElement.dataset.content_root;
     for (const name of ["lunr", "index", "search"]) {
       const script = document.createElement("script");
@@ -11,12 +11,14 @@
       document.head.append(script);
     }
   };
-  addEventListener("focusin", ({ target }) => target.closest("form.bd-search") && begin());
   addEventListener("DOMContentLoaded", () => {
     const field = document.querySelector(".bd-search-container form.bd-search input");
-    if (!field) return;
-    field.value = new URLSearchParams(location.search).get("q") ?? "";
-    field.focus();
-    if (field.value) begin();
+    if (field) {
+      field.value = new URLSearchParams(location.search).get("q") ?? "";
+      field.focus();
+      if (field.value) begin({ target: field });
+    }
+    addEventListener("focusin", begin);
+    addEventListener("input", begin);
   });
 }
