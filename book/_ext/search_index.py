@@ -20,10 +20,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "_search"
 COMMENT_OR_INDENT = re.compile(r"^\s*//.*\n|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
 # Tuned once, on the queries of tests/test_search.py; what is near does nearly as well.
 BOOSTS = {"title": 2.5, "page": 0.5, "text": 1, "code": 0.3}
-LENGTH, REPETITION = (
-    0.75,
-    0.6,
-)  # BM25's b and k1: how much a long field and a repeated term count
+# BM25's b and k1: how much a long field and a repeated term count.
+LENGTH, REPETITION = 0.75, 0.6
 SIGNS = {"lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "max": "max"}
 SIGNS |= {"bmod": " mod ", "cdot": "·", "ge": "≥", "le": "≤", "times": "×"}
 SECONDARY = {"book/references", "book/status"}  # pages that lead elsewhere
@@ -59,6 +57,11 @@ quantised quantized quantization quantisation int8
 export exported exporting exporter
 slow slower speed latency overhead fast
 """
+SYNONYM = {
+    word: line.split()[0]
+    for line in SYNONYMS.strip().splitlines()
+    for word in line.split()
+}
 
 
 def split_name(word):
@@ -83,13 +86,6 @@ def terms(text):
                 if SYNONYM.get(term, term) != term:
                     found.append(SYNONYM[term])
     return found
-
-
-SYNONYM = {
-    word: line.split()[0]
-    for line in SYNONYMS.strip().splitlines()
-    for word in line.split()
-}
 
 
 class Sections(nodes.SparseNodeVisitor):
@@ -163,6 +159,8 @@ class Sections(nodes.SparseNodeVisitor):
 
     def visit_paragraph(self, node):
         """Take the sentences of a paragraph, but for those that only lead elsewhere."""
+        if plain(node).startswith("Recap, "):  # a list of functions, in every chapter
+            raise nodes.SkipNode
         links = {plain(link) for link in node.findall(nodes.reference)}
         for sentence in re.split(r"(?<=[.?!:]) (?=[A-Z0-9])", plain(node)):
             if not set(sentence.rstrip(".").split("; ")) <= links:
@@ -203,22 +201,31 @@ def sections(doctree):
 
 
 def collect(app, page, template, context, doctree):
-    """Keep the sections of each page that is written."""
-    if doctree is None or app.builder.format != "html":
-        return
-    found = sections(doctree)
-    address = app.builder.get_target_uri(page)
-    for number, section in enumerate(found):
-        if not (section["text"] or section["code"]):
-            continue  # a heading over headings
-        app.env.book_sections[f"{page}:{number:03}"] = {
-            "address": f"{address}#{section['anchor']}" if number else address,
-            "title": section["title"],
-            "page": found[0]["title"] if number else "",
-            "text": section["text"],
-            "code": section["code"],
-            "boost": 0.5 if page in SECONDARY else 1,
-        }
+    """Keep the sections of each page that is written, its references resolved."""
+    if doctree is not None and app.builder.format == "html":
+        app.env.book_sections[page] = sections(doctree)
+
+
+def entries_of(app):
+    """Return what the index holds of each section, of pages that were not written again too."""
+    entries = []
+    for page in sorted(app.env.found_docs):
+        found = app.env.book_sections.get(page) or sections(app.env.get_doctree(page))
+        address = app.builder.get_target_uri(page)
+        for number, section in enumerate(found):
+            if not (section["text"] or section["code"]):
+                continue  # a heading over headings
+            entries.append(
+                {
+                    "address": f"{address}#{section['anchor']}" if number else address,
+                    "title": section["title"],
+                    "page": found[0]["title"] if number else "",
+                    "text": section["text"],
+                    "code": section["code"],
+                    "boost": 0.5 if page in SECONDARY else 1,
+                }
+            )
+    return entries
 
 
 def build(entries):
@@ -259,7 +266,7 @@ def write(app, exception):
     static = Path(app.outdir, "_static")
     target = static / "search"
     target.mkdir(exist_ok=True)
-    entries = [entry for _, entry in sorted(app.env.book_sections.items())]
+    entries = entries_of(app)
     data = {
         "index": build(entries),
         "sections": [
