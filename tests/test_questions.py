@@ -245,6 +245,8 @@ def check_conv_lstm():
         x_t = torch.tensor(x.transpose(0, 1, 4, 2, 3))
         y = names["conv_lstm"](x_t, *kernels, torch.tensor(bias), stride)
         np.testing.assert_allclose(nhwc(y), wanted, atol=1e-5)
+    # The state's convolution is "same" where the input's is not.
+    assert layers.ConvLSTM2D(4, 3, padding="valid")(x).shape == (2, 6, 4, 4)
     # Along one axis and along three it is the same layer.
     flat = layers.ConvLSTM1D(4, 3, 2, "same")
     y = flat(x[:, :, 0])
