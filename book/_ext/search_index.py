@@ -19,12 +19,13 @@ from sphinx.errors import ExtensionError
 FOLDER = Path(__file__).resolve().parents[1] / "_search"
 COMMENT_OR_INDENT = re.compile(r"^\s*//.*\n|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
 # Tuned once, on the queries of tests/test_search.py; what is near does nearly as well.
-BOOSTS = {"title": 2.5, "page": 0.5, "text": 1, "code": 0.3}
+BOOSTS = {"title": 2.5, "page": 0.5, "defines": 2, "text": 1, "code": 0.3}
 # BM25's b and k1: how much a long field and a repeated term count.
 LENGTH, REPETITION = 0.75, 0.6
 SIGNS = {"lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "max": "max"}
 SIGNS |= {"bmod": " mod ", "cdot": "·", "ge": "≥", "le": "≤", "times": "×"}
-SECONDARY = {"book/references", "book/status"}  # pages that lead elsewhere
+# Questions are written to be found; some pages only lead elsewhere.
+PAGES = {"book/questions": 1.5, "book/references": 0.5, "book/status": 0.5}
 HIDDEN = {"tag_setup", "tag_recap"}  # the same text in every chapter
 
 # What is one thing to those who search. The first word of a line stands for the others.
@@ -104,7 +105,8 @@ class Sections(nodes.SparseNodeVisitor):
 
     def begin(self, anchor, title):
         """Begin a section."""
-        self.open.append({"anchor": anchor, "title": title, "text": [], "code": []})
+        kinds = {kind: [] for kind in ("defines", "text", "code")}
+        self.open.append({"anchor": anchor, "title": title} | kinds)
         self.found.append(self.open[-1])
 
     def visit_section(self, node):
@@ -145,6 +147,8 @@ class Sections(nodes.SparseNodeVisitor):
                 else re.search("[a-z]{3}", line)
             ):
                 self.add("code", line)
+        for name in re.findall(r"^(?:def|class) (\w+)", node.astext(), re.MULTILINE):
+            self.add("defines", name)
         raise nodes.SkipNode
 
     def visit_image(self, node):
@@ -220,9 +224,10 @@ def entries_of(app):
                     "address": f"{address}#{section['anchor']}" if number else address,
                     "title": section["title"],
                     "page": found[0]["title"] if number else "",
+                    "defines": section["defines"],
                     "text": section["text"],
                     "code": section["code"],
-                    "boost": 0.5 if page in SECONDARY else 1,
+                    "boost": PAGES.get(page, 1),
                 }
             )
     return entries
