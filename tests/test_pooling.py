@@ -339,6 +339,21 @@ def test_a_fixed_size_is_exported_without_a_pad():
             assert torch.allclose(y, pool(x), 1e-6, 1e-6), (size, kernel_size, stride)
 
 
+def test_stride_1_is_exported_without_a_pad_at_open_sizes():
+    """Its padding is the same at every size."""
+    pytest.importorskip("onnxscript", reason="no onnxscript to export to ONNX")
+    x, other = torch.randn(1, 2, 8, 9), torch.randn(1, 2, 11, 14)
+    for mean in (False, True):
+        pool = Pool(mean, (5, 2), (1, 1))
+        how = {"dynamic_shapes": open_sizes(x), "dynamo": True, "verbose": False}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(pool, (x,), **how).model_proto
+        assert "Pad" not in {node.op_type for node in program.graph.node}
+        y = run_onnx(program.SerializeToString())(other)
+        assert torch.allclose(y, pool(other), 1e-6, 1e-6)
+
+
 class Largest(TorchDispatchMode):
     """Remember how many values the largest tensor had that any operation made."""
 
