@@ -657,6 +657,18 @@ def test_the_verdict_is_what_running_the_layer_says(k, s, d, p, ceil):
         assert chapter.padding_verdict(layer) == verdict
 
 
+def test_a_mean_that_counts_zeros_is_same_at_no_border():
+    """AvgPool2d(3, 1, 1) divides by 9 everywhere; SAME and count_include_pad=False do not."""
+    pool, x = use_same_padding(nn.AvgPool2d(3, 1, 1)), integers(1, 1, 5, 6)
+    wanted = tf.nn.avg_pool2d(x.numpy().transpose(0, 2, 3, 1), 3, 1, "SAME").numpy()
+    wanted = torch.from_numpy(wanted.transpose(0, 3, 1, 2).copy())
+    torch.testing.assert_close(pool(x), wanted)
+    with pytest.warns(UserWarning, match="SAME at every size"):
+        pool = use_same_padding(nn.AvgPool2d(3, 1, 1, count_include_pad=False))
+    assert type(pool) is nn.AvgPool2d
+    torch.testing.assert_close(pool(x), wanted)
+
+
 def test_a_pool_larger_than_its_input_pads_no_more_than_that():
     """Issue 9.3: the global pool AvgPool2d(2560, ceil_mode=True) allocated 67 GB."""
     pool = use_same_padding(nn.AvgPool2d(2560, ceil_mode=True))
