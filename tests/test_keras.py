@@ -968,3 +968,20 @@ def test_all_kinds_of_layers_in_one_model(tmp_path):
         source.save_weights(tmp_path / "file.weights.h5")
         target.load_weights(tmp_path / "file.weights.h5")
         check(source, target)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_sequential_called_at_other_sizes_than_its_own(rows):
+    """Keras runs it there; its zeros are SAME's at the size it was built for only."""
+    pair = [keras.layers.ZeroPadding2D(((0, 1), (0, 1))), keras.layers.Conv2D(3, 3, 2)]
+    inner = keras.Sequential([keras.Input((8, 8, 3)), *pair])
+    image = keras.Input((2, None, None, 3) if rows else (None, None, 3))
+    layer = keras.layers.TimeDistributed(inner) if rows else inner
+    model = keras.Model(image, layer(image))
+    folded = fold_zero_padding(model)
+    for size in (8, 9):
+        x = np.ones((1, 2, size, size, 3) if rows else (1, size, size, 3), "float32")
+        np.testing.assert_array_equal(folded(x), model(x))
+    again = keras.models.clone_model(inner)
+    fixed = keras.Sequential([keras.Input((8, 8, 3)), again])
+    assert len(chapter.same_pairs(fixed)) == 2

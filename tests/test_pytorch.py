@@ -1,6 +1,7 @@
 """Chapter 5's PyTorch recipes against TensorFlow and Keras; real layers, exact values."""
 
 import copy
+import functools
 import io
 import pickle
 import re
@@ -920,7 +921,11 @@ def test_subclasses():
         UserWarning, match=r"1 \(SubclassOfItsOwn\): a class of its own$"
     ):
         use_same_padding(model)
-    assert [type(layer) for layer in model] == [Conv2dSame, SubclassOfItsOwn]
+    changed, kept = model
+    assert isinstance(changed, Conv2dSame) and isinstance(
+        changed, SubclassThatKeepsForward
+    )
+    assert type(kept) is SubclassOfItsOwn
 
 
 def test_padding_that_never_was_same_is_left_alone_unless_told():
@@ -946,7 +951,7 @@ def test_padding_that_never_was_same_is_left_alone_unless_told():
 def test_frozen_padding_is_recognised_and_thawed_when_asked():
     """Issue 9.11: ZeroPad2d((0, 1, 0, 1)) and a strided convolution, right at 225 as well."""
     model = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(1, 2, 3, 2))
-    with pytest.warns(UserWarning, match=r"0 \(ZeroPad2d\): SAME at some.*thaw=True"):
+    with pytest.warns(UserWarning, match=r"0 \(ZeroPad2d\): SAME at some.*thaw="):
         use_same_padding(model)
     assert type(model[1]) is nn.Conv2d
     names, weight = list(model.state_dict()), model[1].weight
@@ -977,6 +982,90 @@ def test_other_padding_is_not_thawed(pad, conv):
     ):
         use_same_padding(model, thaw=True)
     assert model[0] is pad
+
+
+class OnePadForTwo(nn.Module):
+    """A padding that two convolutions read, as ports write it by hand."""
+
+    def __init__(self):
+        """Make the layers."""
+        super().__init__()
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1))
+        self.first, self.second = nn.Conv2d(1, 1, 3, 2), nn.Conv2d(1, 1, 3, 2)
+
+    def forward(self, x):
+        """Return the second convolution's output."""
+        return self.second(self.pad(self.first(self.pad(x))))
+
+
+def test_thaw_takes_only_what_is_surely_a_pair():
+    """A padding read twice, a shared convolution, a subclass of ZeroPad2d: by name only."""
+    x = torch.randn(1, 1, 16, 16)
+    conv, double = nn.Conv2d(1, 1, 3, 2), type("Double", (nn.ZeroPad2d,), {})
+    double.forward = lambda self, x: 2 * nn.ZeroPad2d.forward(self, x)
+    pad = (0, 1, 0, 1)
+    shared = nn.Sequential(nn.ZeroPad2d(pad), conv), nn.Sequential(nn.ReLU(), conv)
+    for model in (
+        OnePadForTwo(),
+        nn.Sequential(*shared),
+        nn.Sequential(double(pad), nn.Conv2d(1, 1, 3, 2)),
+    ):
+        wanted = model(x)
+        with pytest.warns(UserWarning, match="left alone"):
+            assert torch.equal(use_same_padding(model, thaw=True)(x), wanted)
+    model = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(1, 1, 3))  # SAME at every size
+    with pytest.warns(UserWarning, match="changed nothing: what pads is SAME at every"):
+        use_same_padding(model, thaw=True)
+    model = nn.ModuleDict({"pad": nn.ZeroPad2d(pad), "conv": nn.Conv2d(1, 1, 3, 2)})
+    use_same_padding(model, thaw="pad")
+    assert type(model["conv"]) is Conv2dSame and type(model["pad"]) is nn.Identity
+    with pytest.raises(ValueError, match="^thaw must name .* got 'nothing'"):
+        use_same_padding(OnePadForTwo(), thaw=["nothing"])
+
+
+def test_what_is_patched_or_of_a_class_of_its_own():
+    """A forward of the layer's own stays and is named; a subclass keeps what it adds."""
+    patched = nn.Conv2d(1, 1, 3, 2, 1)
+    patched.forward = lambda x: 2 * x
+    called = type("Called", (nn.Conv2d,), {"__call__": lambda self, x: 3 * x})
+    pool = nn.MaxPool2d(3, 2, 1)
+    pool.forward = functools.partial(pool.forward)
+    x = torch.randn(1, 1, 8, 8)
+    for layer in (patched, called(1, 1, 3, 2, 1), pool):
+        wanted = layer(x)
+        with pytest.warns(
+            UserWarning, match=r"left alone.*\): a (forward|class) of its"
+        ):
+            assert torch.equal(use_same_padding(nn.Sequential(layer))(x), wanted)
+    sized = type("Sized", (nn.Conv2d,), {"area": property(lambda self: 9)})
+    layer = use_same_padding(nn.Sequential(sized(1, 1, 3, 2, 1)))[0]
+    assert (
+        isinstance(layer, sized) and isinstance(layer, Conv2dSame) and layer.area == 9
+    )
+    wanted = conv2d_same(x, layer.weight, layer.bias, 2)
+    torch.testing.assert_close(copy.deepcopy(layer)(x), wanted)
+
+
+def test_sizes_as_pytorch_takes_them():
+    """Tuples of one and NumPy's integers, as nn.Conv2d and nn.MaxPool2d accept them."""
+    x, two = torch.randn(1, 1, 8, 8), np.int64(2)
+    conv = nn.Conv2d(1, 1, (3, 3), (2,), (1,))
+    wanted = conv2d_same(x, conv.weight, conv.bias, 2)
+    torch.testing.assert_close(use_same_padding(conv)(x), wanted)
+    pool = use_same_padding(nn.MaxPool2d(np.int64(3), two, np.int64(1)))
+    wanted = use_same_padding(nn.MaxPool2d(3, 2, 1))(x)
+    assert torch.equal(pool(x), wanted)
+
+
+@pytest.mark.parametrize("model", [None, {}, "script"])
+def test_a_model_that_cannot_be_changed(model):
+    """ValueError says what is wanted."""
+    if model == "script":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = torch.jit.trace(nn.Conv2d(1, 1, 3, 2, 1), torch.ones(1, 1, 8, 8))
+    with pytest.raises(ValueError, match="^model must be an nn.Module, not yet traced"):
+        use_same_padding(model)
 
 
 def test_the_warning_names_the_chapter():

@@ -210,7 +210,7 @@ def test_the_whole_model_is_the_judge_s(name):
 
 
 def test_frozen_padding_of_efficient_net_is_thawed():
-    """ZeroPad2d((0, 1, 0, 1)) and a subclass of nn.Conv2d: right at 225 after thaw=True."""
+    """ZeroPad2d((0, 1, 0, 1)) and a subclass of nn.Conv2d: right at 225 when thawed."""
     how = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320}
     torch.manual_seed(0)
     configuration = transformers.EfficientNetConfig(**how)
@@ -222,12 +222,13 @@ def test_frozen_padding_of_efficient_net_is_thawed():
             setattr(judge.get_submodule(parent), child, nn.Identity())
         if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
             setattr(judge.get_submodule(parent), child, TensorFlowSame(layer))
-    with pytest.warns(UserWarning, match="see thaw=True"):
+    with pytest.warns(UserWarning, match="see thaw="):
         use_same_padding(copy.deepcopy(model))
     with pytest.warns(
         UserWarning, match="depthwise_conv_pad"
     ):  # of stride 1, never run
-        use_same_padding(thawed, thaw=True)
+        pads = [n for n, m in thawed.named_modules() if type(m) is nn.ZeroPad2d]
+        use_same_padding(thawed, thaw=pads)
     assert changed(thawed) == (5, 0)
     frozen = []
     for size in SIZES:
