@@ -1,8 +1,8 @@
 """`conv_same` and the layer table of chapter 10 against TensorFlow and Keras, axis by axis."""
 
+import ast
 import itertools
 import os
-import platform
 import subprocess
 import sys
 
@@ -237,28 +237,44 @@ def test_mirrored_is_the_swapped_pair():
         assert torch.equal(chapter.mirrored(x[0], weight, stride=s), wanted[0])
 
 
-@pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="oneDNN is the default on x86 alone"
-)
 @pytest.mark.parametrize("onednn", ["0", "1"])
-def test_which_kernels_keep_the_law_in_3d(onednn):
-    """Where cells are left over oneDNN keeps the law; TensorFlow's own kernel, in float64, not."""
+def test_conv3d_keeps_the_law_or_forgets_the_maximum(onednn):
+    """Where cells are left over, each kernel reads one of two sets of cells: chapter 10's.
+
+    Which kernel runs depends on oneDNN, the dtype and the processor; at least one layer shows
+    that TensorFlow's own, the only one for float64, forgets max(0, ...).
+    """
     code = """
+import itertools
 import tensorflow as tf
-for dtype in ("float32", "float64"):
-    x = tf.reshape(tf.range(1, 7, dtype=dtype), (1, 1, 1, 6, 1))
-    y = tf.nn.conv3d(x, tf.ones((1, 1, 1, 1, 1), dtype), (1, 1, 1, 3, 1), "SAME")
-    print(*y.numpy().ravel().astype(int))
+tf.config.set_visible_devices([], "GPU")
+for n, k, s, dtype in itertools.product(*LAYERS, ("float32", "float64")):
+    x = tf.reshape(tf.range(1, n + 1, dtype=dtype), (1, 1, 1, n, 1))
+    w = tf.reshape(tf.eye(k, dtype=dtype), (1, 1, k, 1, k))
+    y = tf.nn.conv3d(x, w, (1, 1, 1, s, 1), "SAME")
+    print(y.numpy().reshape(-1, k).astype(int).tolist())
 """
-    environment = os.environ | {
-        "TF_ENABLE_ONEDNN_OPTS": onednn,
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    command = [sys.executable, "-c", code]
+    layers = (5, 6, 7, 9), (1, 2), (3, 4)
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn}
+    command = [sys.executable, "-c", code.replace("LAYERS", repr(layers))]
     process = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=True
     )
-    assert process.stdout.splitlines() == ["1 4" if onednn == "1" else "2 5", "2 5"]
+    lines, forgotten = iter(process.stdout.splitlines()), 0
+    for n, k, s in itertools.product(*layers):
+        reads = []
+        for before in (same_padding(n, k, s)[0], int((k - 1 - (n - 1) % s) / 2)):
+            starts = range(-before, -(-n // s) * s - before, s)
+            windows = [[i + t + 1 for t in range(k)] for i in starts]
+            reads.append([[i if 0 < i <= n else 0 for i in w] for w in windows])
+        for dtype in ("float32", "float64"):
+            read = ast.literal_eval(next(lines))
+            assert read in reads, (n, k, s, dtype)
+            forgotten += dtype == "float64" and read != reads[0]
+        x = torch.arange(1.0, n + 1).reshape(1, 1, 1, 1, n)
+        ours = conv_same(x, torch.eye(k).reshape(k, 1, 1, 1, k), stride=(1, 1, s))
+        assert ours.reshape(k, -1).T.int().tolist() == reads[0], (n, k, s)
+    assert forgotten
 
 
 def test_sizes_may_be_left_open_in_an_export():
