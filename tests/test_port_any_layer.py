@@ -242,10 +242,22 @@ def test_transposed_convolutions(data, seed):
     if padding == "same" and layer.output_padding and no_size:
         with pytest.raises(ValueError, match="output_padding must be at least 1"):
             keras_to_torch(layer)
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            spread_kernel(layer)(integers(rng, (1, *[5] * axes, channels)))
         return
     compare(layer, rng, sizes, channels, spread_kernel(layer))
+
+
+def test_sizes_that_tensorflow_refuses():
+    """An even kernel, 'same' and output_padding=0: no input of SAME has that size."""
+    layer = filled(
+        L.Conv1DTranspose(1, 4, 2, "same", output_padding=0),
+        np.random.default_rng(0),
+        5,
+        1,
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        layer(np.ones((1, 5, 1), "float32"))
+    with pytest.raises(ValueError, match="output_padding must be at least 1"):
+        keras_to_torch(layer)
 
 
 def pool_law(layer):
@@ -393,42 +405,62 @@ def test_gradients_of_convolutions(data, seed):
         assert np.array_equal(bias.grad, values(of_bias))
 
 
-def deep(axes):
-    """Return a Sequential of a layer of most kinds, for 3 channels and any size."""
+class Branches(torch.nn.Module):
+    """Modules side by side, so that the sizes stay simple expressions."""
+
+    def __init__(self, modules):
+        """Keep the modules."""
+        super().__init__()
+        self.branches = torch.nn.ModuleList(modules)
+
+    def forward(self, x):
+        """Return the list of what they make of x."""
+        return [branch(x) for branch in self.branches]
+
+
+def one_of_each(axes):
+    """Return layers of most kinds, for 3 channels and any size from 6 on."""
+    pair = (0, 1) if axes == 1 else ((0, 1),) * axes
+    small = 2 if axes < 3 else 3  # below the stride, where TensorFlow keeps the rule
     kinds = [
-        of_rank(axes, "ZeroPadding")((0, 1) if axes == 1 else ((0, 1),) * axes),
-        of_rank(axes, "Conv")(4, 3, 2, "same", activation="relu"),
+        keras.Sequential(
+            [
+                of_rank(axes, "Conv")(4, 3, 2, "same", activation="relu"),
+                of_rank(axes, "MaxPooling")(3, 2, "same"),
+                of_rank(axes, "GlobalAveragePooling")(),
+            ]
+        ),
+        of_rank(axes, "Conv")(4, small, 3, "same"),
         of_rank(axes, "Conv")(4, 2, 1, "same", dilation_rate=3),
         of_rank(axes, "ConvTranspose")(4, 3, 2, "same"),
-        of_rank(axes, "ConvTranspose")(4, 2, 3),
-        of_rank(axes, "Cropping")((1, 0) if axes == 1 else ((1, 0),) * axes),
-        of_rank(axes, "MaxPooling")(3, 2, "same"),
-        of_rank(axes, "AveragePooling")(2, 1, "same"),
+        of_rank(axes, "AveragePooling")(small, 3, "same"),
         of_rank(axes, "MaxPooling")(2),
         of_rank(axes, "UpSampling")(2),
-        L.BatchNormalization(),
+        of_rank(axes, "ConvTranspose")(4, 2, 3),
+        of_rank(axes, "ZeroPadding")(pair),
+        of_rank(axes, "Cropping")(pair),
+        L.Dense(2, "softmax"),
     ]
-    if axes < 3:
-        kinds.insert(1, of_rank(axes, "DepthwiseConv")(3, 2, "same"))
-        kinds.insert(2, of_rank(axes, "SeparableConv")(3, 1, 3, "same"))
-    kinds += [of_rank(axes, "GlobalAveragePooling")(), L.Dense(2, "softmax")]
-    return keras.Sequential(kinds)
+    if axes != 2:
+        return kinds[:7]
+    kinds += [L.DepthwiseConv2D(3, 2, "same"), L.SeparableConv2D(3, 1, 3, "same")]
+    return [*kinds, L.BatchNormalization()]
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_exports_with_open_sizes(axes):
-    """torch.export, torch.compile and ONNX of one model serve every size."""
+    """torch.export, torch.compile and ONNX: one program serves every size."""
     rng = np.random.default_rng(axes)
-    model = filled(deep(axes), rng, *(None,) * axes, 3)
-    for w in model.weights:
-        w.assign(w / 9)  # a softmax that is not all 0 and 1
-    module = keras_to_torch(model)
+    kinds = [filled(layer, rng, *(None,) * axes, 3) for layer in one_of_each(axes)]
+    module = Branches(map(keras_to_torch, kinds))
     dims = ({i: torch.export.Dim.DYNAMIC for i in range(2, axes + 2)},)
-    x = torch.zeros(2, 3, *(24, 27, 26)[:axes])
+    x = torch.zeros(2, 3, *(8, 9, 10)[:axes])
     program = torch.export.export(module, (x,), dynamic_shapes=dims)
     torch._dynamo.reset()
-    ways = [program.module(), torch.compile(module, backend="eager", dynamic=True)]
+    ways = [program.module()]
     if axes == 2:
+        compiled = torch.compile(module, backend="eager", dynamic=True)
+        ways.append(compiled)
         onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX was not run")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         with warnings.catch_warnings():
@@ -436,15 +468,15 @@ def test_exports_with_open_sizes(axes):
             file = torch.onnx.export(program, dynamo=True, verbose=False).model_proto
         session = onnxruntime.InferenceSession(file.SerializeToString())
         name = session.get_inputs()[0].name
-        ways.append(lambda x: torch.from_numpy(session.run(None, {name: x.numpy()})[0]))
-    for size in ((25, 22, 29), (30, 31, 24), (47, 21, 22)):
+        ways.append(lambda x: session.run(None, {name: x.numpy()}))
+    for size in ((6, 7, 8), (11, 10, 6)):
         x = integers(rng, (2, *size[:axes], 3))
         x_t = torch.from_numpy(channels_first(x).copy())
-        wanted = module(x_t)
-        np.testing.assert_allclose(wanted.detach(), model(x), 0, 1e-5)
-        assert wanted.std() > 1e-3
-        for way in ways:
-            torch.testing.assert_close(way(x_t), wanted, rtol=0, atol=1e-5)
+        wanted = [channels_first(layer(x)) for layer in kinds]
+        for way in (module, *ways):
+            for y, correct in zip(way(x_t), wanted, strict=True):
+                y = y.detach() if isinstance(y, torch.Tensor) else y
+                np.testing.assert_allclose(y, correct, 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
@@ -502,12 +534,13 @@ def graph():
 def test_graphs():
     """Every wire of a functional model, in float64, for the numbers grow."""
     rng = np.random.default_rng(0)
-    keras.config.set_floatx("float64")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
     try:
         model = graph()
         model.set_weights([integers(rng, w.shape, "float64") for w in model.weights])
     finally:
-        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy(policy)
     module = keras_to_torch(model)
     for size in ((8, 9), (7, 11)):
         x = integers(rng, (2, *size, 3), "float64")
@@ -518,15 +551,11 @@ def test_graphs():
 
 
 def test_graphs_with_bare_operations_are_refused():
-    """x + 1 is no layer; nor is an output that comes from one; nor training=True."""
+    """x + 1 is no layer, before one or behind the last; nor is training=True taken."""
     image = keras.Input((4, 4, 3))
-    plus = L.Conv2D(2, 1, name="conv")(image + 1)
-    with pytest.raises(
-        ValueError, match="Conv2D 'conv': input must be the output of a"
-    ):
-        keras_to_torch(keras.Model(image, plus))
-    with pytest.raises(ValueError, match="'model': outputs must be outputs of layers"):
-        keras_to_torch(keras.Model(image, L.ReLU()(image) * 2, name="model"))
+    for y in (L.Conv2D(2, 1, name="conv")(image + 1), L.ReLU()(image) + 2):
+        with pytest.raises(ValueError, match="'m': operations must be .*, got 'Add'"):
+            keras_to_torch(keras.Model(image, y, name="m"))
     norm = L.BatchNormalization(name="norm")(image, training=True)
     with pytest.raises(ValueError, match="'norm': training must be False, got True"):
         keras_to_torch(keras.Model(image, norm))
