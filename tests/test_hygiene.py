@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import inspect
 import re
 import sys
 
@@ -14,9 +15,11 @@ from notebooks import (
     has_tag,
     homes,
     imported_packages,
+    names_for_defining,
     parse,
     read,
     recap_cells,
+    used_names,
 )
 
 THIRD_PARTY = {
@@ -182,6 +185,33 @@ def test_recap_is_word_for_word_the_text_of_the_homes(path):
     ]
     expected = recap_cells(path, homes()) or ()
     assert [cell.source for cell in stored] == [cell.source for cell in expected]
+
+
+def test_recap_takes_names_that_are_read_and_not_the_code_s_own():
+    """A local variable, an argument and an assigned name are no functions of another chapter."""
+    code = """
+    import math
+    audit = 3
+    def f(compare, x=default):
+        mirrored = compare
+        return mirrored + audit + same(x) + sum(window for window in x)
+    print(f(math.pi), [row for row in table])
+    """
+    wanted = {"default", "same", "sum", "print", "table"}
+    assert used_names(inspect.cleandoc(code)) == wanted
+
+
+def test_recap_defines_first_what_a_definition_needs_at_once():
+    """Bases, decorators, defaults and class attributes; not what runs later."""
+    code = """
+    @decorated
+    class C(base):
+        size = attribute
+        def f(self, x=default):
+            return later(x)
+    """
+    wanted = {"decorated", "base", "attribute", "default"}
+    assert names_for_defining(inspect.cleandoc(code)) == wanted
 
 
 @every_chapter

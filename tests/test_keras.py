@@ -1,8 +1,11 @@
 """fold_zero_padding of chapter 06: it folds what is equal, all of it, and nothing else."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,9 +132,9 @@ def test_a_pair_is_folded_just_when_it_is_same(drawn, seed):
         rng.integers(-9, 10, (1, *pair[1], 2)).astype("float32") for pair in drawn
     ]
     assert_equal_outputs(model, folded, inputs)
-    left = {layer.name for layer in folded.layers}
     for i in range(8):
-        assert (f"pad{i}" in left) == (expected[f"conv{i}"] == "valid")
+        kept = isinstance(folded.get_layer(f"pad{i}"), layers.ZeroPadding2D)
+        assert kept == (expected[f"conv{i}"] == "valid")
 
 
 def branches():
@@ -151,14 +154,14 @@ def branches():
 
 
 def shared_padding():
-    """One padding read by a layer that folds and by one that does not."""
+    """One padding read by a layer that is SAME and by one that is not: all stay."""
     image = keras.Input((9, 9, 3), name="image")
     padded = layers.ZeroPadding2D(1, name="pad")(image)
     model = keras.Model(
         image,
         [convolution(name="a")(padded), convolution(kernel_size=2, name="b")(padded)],
     )
-    return model, {"a"}, set()
+    return model, set(), set()
 
 
 def shared_padding_all_equal():
@@ -173,12 +176,12 @@ def shared_padding_all_equal():
 
 
 def padding_is_an_output():
-    """The padding folds away from the convolution but stays for the output."""
+    """A padding that is an output stays, and so does what reads it."""
     image = keras.Input((9, 9, 3), name="image")
     padded = layers.ZeroPadding2D(1, name="pad")(image)
     return (
         keras.Model(image, {"pad": padded, "a": convolution(name="a")(padded)}),
-        {"a"},
+        set(),
         set(),
     )
 
@@ -265,15 +268,29 @@ def reused_layer():
     """A layer called twice folds if both calls are SAME, stays if one is not."""
     image = keras.Input((9, 9, 3), name="image")
     smaller = layers.Cropping2D(((1, 0), (1, 0)), name="crop")(image)
-    pad = layers.ZeroPadding2D(1, name="pad")
+    pads = [layers.ZeroPadding2D(1, name=f"pad{i}") for i in range(2)]
     always, once = convolution(name="always"), convolution(strides=2, name="once")
     results = [
-        always(pad(image)),
-        always(pad(smaller)),
-        once(pad(image)),
-        once(pad(smaller)),
+        always(pads[0](image)),
+        always(pads[0](smaller)),
+        once(pads[1](image)),
+        once(pads[1](smaller)),
     ]
-    return keras.Model(image, results), {"always"}, set()
+    return keras.Model(image, results), {"always"}, {"pad0"}
+
+
+def chained_by_sharing():
+    """One reading that is not SAME keeps all that is tied to it, over two paddings."""
+    image = keras.Input((9, 9, 3), name="image")
+    pads = [layers.ZeroPadding2D(1, name=f"pad{i}")(image) for i in range(2)]
+    shared = convolution(name="shared")
+    results = [
+        convolution(kernel_size=2, name="not_same")(pads[0]),
+        shared(pads[0]),
+        shared(pads[1]),
+        convolution(name="same")(pads[1]),
+    ]
+    return keras.Model(image, results), set(), set()
 
 
 def called_without_padding():
@@ -349,6 +366,7 @@ MODELS = [
     no_convolutions,
     sequential,
     reused_layer,
+    chained_by_sharing,
     called_without_padding,
     keyword_call,
     operations_and_functions,
@@ -367,14 +385,13 @@ def test_models(build):
     calls = [len(layer._inbound_nodes) for layer in model.layers]
     weights = model.get_weights()
     folded = fold_zero_padding(model)
-    before, after = named_padding(model), named_padding(folded)
-    assert {name for name in after if before[name] != after[name]} == foldable
-    assert {layer.name for layer in model.layers} - {
-        layer.name for layer in folded.layers
-    } == gone
-    assert len(folded.layers) == len(
-        {*names, "image"} if build is sequential else names
-    ) - len(gone)
+    valid, padding = named_padding(model), named_padding(folded)
+    assert {name for name in padding if valid[name] != padding[name]} == foldable
+    assert [layer.name for layer in folded.layers] == names
+    for before, after in zip(model.layers, folded.layers, strict=True):
+        wanted = layers.Identity if before.name in gone else type(before)
+        assert type(after) is wanted
+    assert type(folded) is type(model)
     assert folded.name == model.name
     for size in (7, 8):
         assert_equal_outputs(model, folded, integer_inputs(model, size))
@@ -389,7 +406,7 @@ def test_models(build):
     )
 
     again = fold_zero_padding(folded)
-    assert named_padding(again) == after
+    assert named_padding(again) == padding
     assert len(again.layers) == len(folded.layers)
 
 
@@ -550,3 +567,404 @@ def test_what_has_no_graph_is_refused(wrong):
     with pytest.raises(ValueError, match="model must be .*, got ") as error:
         fold_zero_padding(wrong)
     assert repr(wrong) in str(error.value)
+
+
+def padded_convolution(x, name="a", **options):
+    """Return a pair called on x: ZeroPadding2D(1) and a convolution."""
+    padded = layers.ZeroPadding2D(1, name=f"pad_{name}")(x)
+    return convolution(name=name, **options)(padded)
+
+
+def exchange_weight_files(one, other, folder):
+    """Assert that the weight file of either model loads into the other, values and all."""
+    for number, (source, target) in enumerate([(one, other), (other, one)]):
+        with_integers(source, seed=number)
+        source.save_weights(folder / f"{number}.weights.h5")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras warns of what it could not load
+            target.load_weights(folder / f"{number}.weights.h5")
+        inputs = integer_inputs(source)
+        assert_equal_outputs(source, target, inputs)
+
+
+def test_a_nested_sequential_stays_one_and_weight_files_fit(tmp_path):
+    """Both ways; a functional copy of it made Keras say 1 object could not be loaded."""
+    inner, _, _ = sequential()
+    image = keras.Input((8, 8, 3), name="image")
+    model = keras.Model(image, layers.Flatten(name="flat")(inner(image)))
+    folded = fold_zero_padding(model)
+    assert type(folded.get_layer("chain")) is keras.Sequential
+    assert [v.path for v in folded.weights] == [v.path for v in model.weights]
+    exchange_weight_files(model, folded, tmp_path)
+
+
+def test_weight_files_fit_where_a_branch_would_get_shorter(tmp_path):
+    """Keras orders layers by their distance to the output: a padding must not drop out."""
+    image = keras.Input((9, 9, 4), name="image")
+    long = convolution(name="p", padding="same")(image)
+    long = padded_convolution(long, "q")
+    short = convolution(name="r", padding="same")(image)
+    short = layers.ReLU(name="relu")(short)
+    model = keras.Model(image, layers.Subtract(name="minus")([short, long]))
+    folded = fold_zero_padding(model)
+    assert named_padding(folded)["q"] == "same"
+    exchange_weight_files(model, folded, tmp_path)
+
+
+def test_a_sequential_built_by_its_first_call(tmp_path):
+    """The InputLayer that Keras adds belongs to it."""
+    model = keras.Sequential([layers.ZeroPadding2D(1), convolution()], name="late")
+    model(np.zeros((1, 8, 8, 3), "float32"))
+    folded = fold_zero_padding(model)
+    assert named_padding(folded) == {"conv": "same"}
+    exchange_weight_files(model, folded, tmp_path)
+
+
+class Plus(layers.Layer):
+    """A layer of one's own without get_config: Keras keeps what __init__ was given."""
+
+    def __init__(self, amount=1, **options):
+        """Keep the amount."""
+        super().__init__(**options)
+        self.amount = amount
+
+    def build(self, shape):
+        """Make one weight."""
+        self.scale = self.add_weight(shape=(), name="scale")
+
+    def call(self, x):
+        """Return scale * x + amount."""
+        return self.scale * x + self.amount
+
+
+def test_layers_without_get_config_are_copied_and_keep_their_names(tmp_path):
+    """Copies are found by object, not by a name that from_config cannot know."""
+    image = keras.Input((9, 9, 3), name="image")
+    x = padded_convolution(Plus(3)(image))
+    model = keras.Model(image, Plus(2)(x))
+    folded = fold_zero_padding(model)
+    assert [layer.name for layer in folded.layers] == [
+        layer.name for layer in model.layers
+    ]
+    assert named_padding(folded) == {"a": "same"}
+    exchange_weight_files(model, folded, tmp_path)
+
+
+def test_a_lambda_keeps_its_function_shape_mask_and_arguments():
+    """Also a function that was written on the spot and that no config can restore."""
+    image = keras.Input((9, 9, 3), name="image")
+
+    def unknown(x, factor):
+        return keras.ops.reshape(x, (-1, 81, 4)) * factor
+
+    shape = layers.Lambda(
+        unknown, output_shape=(81, 4), arguments={"factor": 3}, name="shape"
+    )
+    model = with_integers(keras.Model(image, shape(padded_convolution(image))))
+    folded = fold_zero_padding(model)
+    copy = folded.get_layer("shape")
+    assert copy.get_config()["output_shape"] == (81, 4)
+    assert copy.arguments == {"factor": 3} and copy.mask is None
+    assert_equal_outputs(model, folded, integer_inputs(model))
+
+
+def test_inputs_stay_optional_sparse_and_of_their_type():
+    """An input that may be None still may."""
+    image = keras.Input((9, 9, 3), name="image")
+    extra = keras.Input((9, 9, 4), name="extra", optional=True)
+    table = keras.Input((5,), name="table", sparse=True, dtype="float64")
+
+    class Add(layers.Layer):
+        """Add what is there."""
+
+        def call(self, x, y=None):
+            """Return x + y, or x."""
+            return x if y is None else x + y
+
+        def compute_output_shape(self, x_shape, y_shape=None):
+            """Return the shape of x."""
+            return x_shape
+
+    y = Add(name="add")(padded_convolution(image), extra)
+    result = layers.Dense(2, name="dense")(table)
+    model = with_integers(keras.Model([image, extra, table], [y, result]))
+    folded = fold_zero_padding(model)
+    for x, copy in zip(model.inputs, folded.inputs, strict=True):
+        wanted, found = (t._keras_history.operation.get_config() for t in (x, copy))
+        assert wanted == found
+    x = np.random.default_rng(0).integers(-9, 10, (1, 9, 9, 3)).astype("float32")
+    for inputs in (
+        [x, None, np.ones((1, 5))],
+        [x, x[..., [0, 1, 2, 0]], np.ones((1, 5))],
+    ):
+        for a, b in zip(model(inputs), folded(inputs), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_dtype_policies_are_the_model_s_and_not_the_program_s():
+    """Built under mixed_float16, folded under float32."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        image = keras.Input((9, 9, 3), name="image")
+        chain = keras.Sequential(
+            [keras.Input((9, 9, 4)), layers.ZeroPadding2D(1), convolution()],
+            name="inner",
+        )
+        model = keras.Model(image, Plus(1)(chain(padded_convolution(image))))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    folded = fold_zero_padding(model)
+    for old, new in zip(
+        [model, *model.layers, *model.get_layer("inner").layers],
+        [folded, *folded.layers, *folded.get_layer("inner").layers],
+        strict=True,
+    ):
+        assert old.dtype_policy.name == new.dtype_policy.name == "mixed_float16"
+    assert {v.dtype for v in folded.weights} == {"float32"}
+    assert folded(np.zeros((1, 9, 9, 3), "float32")).dtype == "float16"
+    assert_equal_outputs(
+        with_integers(model), with_integers(folded), integer_inputs(model)
+    )
+
+
+@pytest.mark.parametrize("frozen", ["model", "chain", "a", "part", "batch", None])
+def test_trainable_flags(frozen):
+    """Of the model, of a model in it, of a layer, of a layer in a layer."""
+    image = keras.Input((9, 9, 3), name="image")
+    inner, _, _ = sequential()
+    rows = layers.TimeDistributed(layers.Dense(3, name="part"), name="rows")
+    x = layers.BatchNormalization(name="batch")(rows(image))
+    model = keras.Model(image, [padded_convolution(x), inner(x[:, 1:, 1:])])
+
+    def every(model):
+        return {layer.name: layer for layer in model._flatten_layers()}
+
+    if frozen:
+        (model if frozen == "model" else every(model)[frozen]).trainable = False
+    folded = fold_zero_padding(model)
+    flags = {name: layer.trainable for name, layer in every(model).items()}
+    copies = {name: layer.trainable for name, layer in every(folded).items()}
+    shared = flags.keys() & copies.keys()  # but for the names that Keras numbers
+    assert len(shared) >= 10
+    assert {n: flags[n] for n in shared} == {n: copies[n] for n in shared}
+    assert folded.trainable == model.trainable == (frozen != "model")
+    assert [v.path for v in folded.trainable_weights] == [
+        v.path for v in model.trainable_weights
+    ]
+
+
+def test_a_layer_shared_between_nesting_levels_stays_one():
+    """178 parameters had become 346."""
+    shared = convolution(name="shared")
+    part = keras.Input((9, 9, 4), name="part")
+    padded = layers.ZeroPadding2D(1, name="pad_part")(part)
+    inner = keras.Model(part, shared(padded), name="inner")
+    chain = keras.Sequential([keras.Input((9, 9, 4)), shared], name="chain")
+    image = keras.Input((9, 9, 4), name="image")
+    padded = layers.ZeroPadding2D(1, name="pad")(image)
+    model = keras.Model(image, [shared(padded), inner(image), inner(inner(image))])
+    mixed = keras.Model(image, [shared(padded), chain(image)])
+    for whole, padding in ((model, "same"), (mixed, "valid")):
+        with_integers(whole)
+        folded = fold_zero_padding(whole)
+        assert folded.count_params() == whole.count_params() == 148
+        assert folded.get_layer("shared").padding == padding
+        nested = folded.get_layer("inner" if whole is model else "chain")
+        assert nested.get_layer("shared") is folded.get_layer("shared")
+        assert_equal_outputs(whole, folded, integer_inputs(whole))
+
+
+class Subclassed(keras.Model):
+    """A subclassed model that its config cannot rebuild."""
+
+    def __init__(self, inner):
+        """Hold a layer."""
+        super().__init__(name="subclassed")
+        self.inner = inner
+
+    def call(self, x):
+        """Call it."""
+        return self.inner(x)
+
+
+class Closed(layers.Layer):
+    """A layer whose __init__ does not take what every config has."""
+
+    def __init__(self):
+        """Take nothing."""
+        super().__init__(name="closed")
+
+    def call(self, x):
+        """Return x."""
+        return x
+
+
+class Borrowing(layers.Layer):
+    """A layer with a variable that its own code does not make."""
+
+    def call(self, x):
+        """Return x."""
+        return x
+
+
+def test_what_cannot_be_copied_is_refused_by_name():
+    """A ValueError that names the layer, whatever Keras raises."""
+    borrowing = Borrowing(name="borrowing")
+    borrowing.extra = keras.Variable(1.0)
+    conv = convolution(name="conv", activation=lambda x: x)
+    for layer in (Subclassed(layers.Dense(2)), Closed(), conv, borrowing):
+        image = keras.Input((9, 9, 3), name="image")
+        model = keras.Model(image, layer(padded_convolution(image)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of the lambda
+            with pytest.raises(ValueError, match=f"model holds .*{layer.name}"):
+                fold_zero_padding(model)
+
+
+def test_a_function_of_one_s_own_as_activation():
+    """Keras finds it by name, if told where."""
+
+    def twice(x):
+        return 2 * x
+
+    image = keras.Input((9, 9, 3), name="image")
+    model = with_integers(
+        keras.Model(image, padded_convolution(image, activation=twice))
+    )
+    folded = fold_zero_padding(model)
+    assert folded.get_layer("a").activation is twice
+    assert_equal_outputs(model, folded, integer_inputs(model))
+
+
+def test_an_adapted_vocabulary():
+    """It is in no config and in no variable."""
+    word = keras.Input((), dtype="string", name="word")
+    text = keras.Input((), dtype="string", name="text")
+    number = keras.Input((1,), name="number")
+    lookup = layers.StringLookup(output_mode="one_hot", name="lookup")
+    lookup.adapt(["b", "a", "b"])
+    vectors = layers.TextVectorization(output_mode="tf_idf", name="vectors")
+    vectors.adapt(["a b", "b c c", "d"])
+    bins = layers.Discretization(num_bins=3, name="bins")
+    bins.adapt(np.arange(9.0)[:, None])
+    image = keras.Input((9, 9, 3), name="image")
+    results = [lookup(word), vectors(text), bins(number), padded_convolution(image)]
+    model = keras.Model([word, text, number, image], results)
+    folded = fold_zero_padding(model)
+    assert named_padding(folded) == {"a": "same"}
+    inputs = [tf.constant(["a", "b", "z"]), tf.constant(["a a", "c d", "b"])]
+    inputs += [tf.constant([[0.0], [5.0], [9.0]]), tf.ones((3, 9, 9, 3))]
+    for a, b in zip(model(inputs), folded(inputs), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_models_in_time_distributed_are_folded(tmp_path):
+    """Functional and Sequential ones, also one that stands outside too."""
+    chain, _, _ = sequential()
+    film = keras.Input((5, 8, 8, 3), name="film")
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.TimeDistributed(chain, name="frames")(film)
+    model = keras.Model([film, image], [x, chain(image)])
+    folded = fold_zero_padding(model)
+    inner = folded.get_layer("frames").layer
+    assert inner is folded.get_layer("chain")
+    assert named_padding(inner) == {"a": "same", "b": "valid"}
+    assert folded.count_params() == model.count_params()
+    exchange_weight_files(model, folded, tmp_path)
+
+
+def test_compile_state_is_not_kept_and_training_goes_on_from_the_same_weights():
+    """Compiled alike, both take the same step, dropout included."""
+    image = keras.Input((9, 9, 3), name="image")
+    x = layers.Dropout(0.5, name="drop")(padded_convolution(image))
+    x = layers.GlobalAveragePooling2D(name="mean")(layers.BatchNormalization()(x))
+    model = with_integers(keras.Model(image, layers.Dense(2, name="dense")(x)))
+
+    def loss(wanted, found):  # written on the spot: no config can restore it
+        return keras.ops.mean((wanted - found) ** 2)
+
+    model.compile(keras.optimizers.Adam(0.1), loss)
+    x, wanted = integer_inputs(model)[0], np.ones((2, 2), "float32")
+    model.train_on_batch(x, wanted)
+    folded = fold_zero_padding(model)
+    assert model.compiled and not folded.compiled
+    assert not hasattr(folded, "optimizer")
+    for network in (model, folded):
+        network.compile(keras.optimizers.SGD(0.1), loss)
+    for _ in range(2):
+        losses = [float(n.train_on_batch(x, wanted)) for n in (model, folded)]
+        np.testing.assert_allclose(*losses, rtol=1e-3)
+    for a, b in zip(model.get_weights(), folded.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+class OwnTraining(keras.Model):
+    """A functional model with a training step of its own and an attribute."""
+
+    extra = 3
+
+    def train_step(self, data):
+        """Do nothing."""
+        return {}
+
+
+def test_a_class_of_the_model_s_own_is_not_kept():
+    """The copy is a plain model: what it computes is in the graph."""
+    image = keras.Input((9, 9, 3), name="image")
+    model = with_integers(OwnTraining(image, padded_convolution(image), name="own"))
+    folded = fold_zero_padding(model)
+    assert folded.name == "own" and not isinstance(folded, OwnTraining)
+    assert_equal_outputs(model, folded, integer_inputs(model))
+
+
+def mixture():
+    """Masks, recurrence, attention, LoRA, a wrapper, nested dicts, late building."""
+    words = keras.Input((7,), name="words", dtype="int32")
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Embedding(9, 4, mask_zero=True)(words)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
+    x = layers.MultiHeadAttention(2, 3)(x, x)
+    flat = layers.Flatten()(padded_convolution(image))
+    dense = layers.Dense(2)
+    results = [layers.GlobalAveragePooling1D()(x), dense(flat)]
+    dense.enable_lora(2)
+    norm = layers.SpectralNormalization(convolution(name="normed"))
+    results.append(norm(layers.ZeroPadding2D(1)(image)))
+    part = keras.Input((8, 8, 3), name="part")
+    twins = {"p": padded_convolution(part, "b"), "q": part * 2}
+    results.append(keras.Model({"part": part}, twins)({"part": image}))
+    chain = keras.Sequential([layers.ZeroPadding2D(1), convolution(name="c")])
+    late = keras.Sequential([chain, layers.Flatten()])
+    results.append(late(image))
+    drop = layers.Dropout(0.5)
+    results.append(drop(image))
+    drop.rate = 0.0  # the copy needs no seed then
+    return keras.Model([words, image], results)
+
+
+def test_all_kinds_of_layers_in_one_model(tmp_path):
+    """Copied, folded, saved and loaded; weight files fit both ways."""
+    model = mixture()
+    folded = fold_zero_padding(model)
+    assert named_padding(folded) == {"a": "same"}
+    inputs = [
+        np.random.default_rng(0).integers(0, 9, (2, 7)).astype("int32"),
+        integer_inputs(model)[1],
+    ]
+
+    def check(one, other):
+        pairs = zip(
+            keras.tree.flatten(one(inputs)),
+            keras.tree.flatten(other(inputs)),
+            strict=True,
+        )
+        for a, b in pairs:
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
+
+    check(model, folded)
+    folded.save(tmp_path / "folded.keras")
+    check(model, keras.models.load_model(tmp_path / "folded.keras"))
+    for source, target in ((folded, model), (model, folded)):
+        source.save_weights(tmp_path / "file.weights.h5")
+        target.load_weights(tmp_path / "file.weights.h5")
+        check(source, target)

@@ -44,6 +44,35 @@ def test_the_page_on_testing_runs_as_it_stands():
 
 
 @cache
+def whole_page():
+    """Return the namespace of the page on testing after all its blocks."""
+    namespace = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for _, text in fences("test-your-port.md", "python"):
+            exec(text, namespace)
+    return namespace
+
+
+def test_the_table_of_cases_is_that_of_the_code():
+    """The same names in the same order, each with its kernel and its size."""
+    text = (ROOT / "book" / "test-your-port.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (\d+ [^|]+) \| ([^|]+) \|", text, re.MULTILINE)
+    cases = page_test()["CASES"]
+    assert [name for name, _ in table] == list(cases)
+    for (_, layer), (_, size, kernel, *_) in zip(table, cases.values(), strict=True):
+        height, width = size
+        assert f"on {height}×{width}" in layer or "the same" in layer
+        assert "×".join(map(str, kernel)) in layer or "the same" in layer
+
+
+def test_code_on_the_pages_is_narrow():
+    """As in the chapters: 88 columns are what a page shows at 1280 px."""
+    for page in sorted((ROOT / "book").glob("*.md")):
+        for _, text in fences(page.name, "python", "text"):
+            assert max(map(len, text.splitlines())) <= 88, (page.name, text)
+
+
+@cache
 def page_test():
     """Return the namespace of the block that readers paste, which needs NumPy only."""
     (_, text), *_ = fences("test-your-port.md", "python")
@@ -413,6 +442,177 @@ def test_what_is_not_a_number_is_wrong():
     assert len(page_test()["wrong_cases"](**lost)) == 10
 
 
+def test_a_first_attempt_is_listed_and_the_run_goes_on():
+    """What raises, returns nothing or no numbers, or is left out has its own line."""
+
+    def conv(x, w, s, d):
+        x -= 1000  # its own business: the wanted values are those of the data given
+        if s == (1, 1):
+            raise KeyError("kernel")
+        if s == (2, 2):
+            raise ValueError("no such\n  stride")
+        return nchw(x)  # a tensor, laid out otherwise
+
+    lines = page_test()["wrong_cases"](
+        conv=conv, max_pool=lambda *_: None, avg_pool=lambda *_: "no numbers"
+    )
+    assert lines == [
+        "1 odd total: refused, no such stride",
+        "2 even total: refused, no such stride",
+        "3 nothing square: shape (1, 2, 7, 9), not (1, 3, 9, 2)",
+        "4 stride > kernel: shape (1, 2, 8, 8), not (1, 2, 2, 2)",
+        "5 even kernel, stride 1: refused, KeyError('kernel')",
+        "6 dilation: refused, KeyError('kernel')",
+        "7 size 1: shape (1, 2, 1, 1), not (1, 1, 1, 2)",
+        "8 below zero: refused, returned None",
+        "9 means: refused, could not convert string to float: 'no numbers'",
+        "10 transposed: not tried",
+    ]
+
+
+def test_the_operations_can_be_tried_one_at_a_time():
+    """A right one has no line of its own; the others are listed, each as not tried."""
+    for operation, right in book_port().items():
+        lines = page_test()["wrong_cases"](**{operation: right})
+        cases = page_test()["CASES"].items()
+        others = [f"{name}: not tried" for name, (op, *_) in cases if op != operation]
+        assert lines == others
+
+
+@pytest.mark.parametrize("memory", ["channels last", "channels first"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ((64, 64, 32, 16), (3, 3), 2),
+        ((31, 40, 8, 5), (7, 4), 3),
+        ((20, 20, 1, 3), (2, 2), 1),
+        ((16, 16, 256, 4), (5, 5), 2),
+    ],
+    ids=str,
+)
+def test_the_rule_for_real_weights_tells_rounding_from_padding(layer, memory):
+    """Nothing of a right port is beyond it; of one that pads one cell more, nearly all is."""
+    import tensorflow as tf
+    import torch.nn.functional as F
+
+    (height, width, channels, filters), kernel, stride = layer
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, height, width, channels), dtype="float32")
+    w = rng.standard_normal((*kernel, channels, filters), dtype="float32")
+    page = whole_page()
+    wanted = tf.nn.conv2d(x, w, stride, "SAME").numpy()
+    sums = tf.nn.conv2d(abs(x), abs(w), stride, "SAME").numpy()
+    rounding = 2 * w[..., 0].size * 2**-24 * sums
+
+    def port(extra):
+        axes = zip((height, width), kernel, strict=True)
+        (top, bottom), (left, right) = (same(n, k, stride, 1) for n, k in axes)
+        x_t, w_t = page["nchw"](x), page["oihw"](w)
+        if memory == "channels first":
+            x_t, w_t = x_t.contiguous(), w_t.contiguous()
+        sides = (left + extra, right, top + extra, bottom)
+        y = page["nhwc"](F.conv2d(F.pad(x_t, sides), w_t, stride=stride))
+        return y[:, : wanted.shape[1], : wanted.shape[2]]
+
+    assert np.all(abs(port(0) - wanted) <= rounding)
+    assert np.mean(abs(port(1) - wanted) > rounding) > 0.95
+
+
+def test_rounding_stays_small_through_sixty_layers():
+    """Below 1e-4 of the largest value, as the page says; one layer padded at 1 is not."""
+    import tensorflow as tf
+    import torch.nn.functional as F
+
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((1, 32, 32, 16), dtype="float32")
+    b = a
+    for _ in range(60):
+        w = rng.standard_normal((3, 3, 16, 16), dtype="float32") / np.float32(12)
+        a = tf.nn.relu(tf.nn.conv2d(a, w, 1, "SAME")).numpy()
+        b = nhwc(F.conv2d(nchw(b), oihw(w), padding=1).relu())
+        assert abs(a - b).max() <= 1e-4 * abs(a).max()
+    wrong = nhwc(F.conv2d(nchw(a), oihw(w), stride=2, padding=1))
+    right = tf.nn.conv2d(a, w, 2, "SAME").numpy()
+    assert abs(wrong - right).max() > 0.1 * abs(right).max()
+
+
+def test_the_recipe_finds_the_first_layer_that_differs():
+    """Where names, nesting and layers differ too; each function has at most 15 lines."""
+    import keras
+    import torch
+
+    page = whole_page()
+    _, text = next(f for f in fences("test-your-port.md", "python") if "hook" in f[1])
+    for function in text.split("\ndef ")[1:]:
+        assert len([n for n in function.splitlines() if n.strip()]) <= 15, function
+
+    layers = keras.layers
+    inner = keras.Sequential(
+        [
+            keras.Input((None, None, 4)),
+            layers.Conv2D(4, 5, 2, "same", use_bias=False, name="inside"),
+        ],
+        name="inner",
+    )
+    inputs = keras.Input((None, None, 4))
+    y = layers.Conv2D(4, 3, 2, "same", use_bias=False, name="first")(inputs)
+    y = layers.BatchNormalization(name="norm")(y)
+    y = z = layers.ReLU(name="relu")(y)
+    for i in range(2):
+        y = layers.Conv2D(4, 3, 1, "same", use_bias=False, name=f"block{i}")(y)
+    y = layers.Add(name="sum")([y, z])
+    y = inner(y)
+    y = layers.MaxPooling2D(3, 2, "same", name="pool")(y)
+    y = layers.Conv2D(4, 7, 4, "same", use_bias=False, name="last")(y)
+    y = layers.GlobalAveragePooling2D(name="mean")(y)
+    model = keras.Model(inputs, y)
+
+    class Port(torch.nn.Module):
+        def __init__(self, strided):
+            super().__init__()
+            sizes = [(3, 2), (3, 1), (3, 1), (5, 2), (7, 4)]
+            self.convs = torch.nn.ModuleList(
+                torch.nn.Conv2d(4, 4, k, s, k // 2, bias=False) for k, s in sizes
+            )
+            if strided:
+                self.convs[0] = torch.nn.Conv2d(4, 4, 3, 2, bias=False)
+            self.strided = strided
+            self.norm = torch.nn.BatchNorm2d(4, eps=1e-3)
+            self.relu = torch.nn.ReLU(inplace=True)
+            self.pool = torch.nn.MaxPool2d(3, 2, 1)
+
+        def forward(self, x):
+            if self.strided:  # the first layer padded by SAME, the others not
+                x = torch.nn.functional.pad(x, (0, 1, 0, 1))
+            x = self.relu(self.norm(self.convs[0](x)))
+            x = x + self.convs[2](self.convs[1](x))
+            return self.convs[4](self.pool(self.convs[3](x))).mean((2, 3))
+
+    kernels = [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
+    # far from the identity, or its output would pass for that of the layer before
+    statistics = np.array([[2, 3, 2, 3], [1, -1, 0, 1], [0, 1, 0, -1], [1, 2, 3, 4]])
+    model.get_layer("norm").set_weights(list(statistics.astype("float32")))
+
+    def difference(size, strided=False):
+        port = Port(strided).eval()
+        for conv, kernel in zip(port.convs, kernels, strict=True):
+            conv.load_state_dict({"weight": oihw(kernel)})
+        norm = ("weight", "bias", "running_mean", "running_var")
+        values = map(torch.from_numpy, statistics.astype("float32"))
+        port.norm.load_state_dict(dict(zip(norm, values, strict=True)), strict=False)
+        x = np.random.default_rng(0).standard_normal((1, size, size, 4))
+        x = x.astype("float32")
+        theirs, ours = page["keras_layers"](model, x), page["torch_layers"](port, x)
+        assert not any(m._forward_hooks for m in port.modules())
+        return page["missing"](theirs, ours)
+
+    # `+` and the mean are no modules of the port: missing though they are right
+    assert difference(33) == ["sum", "mean"]
+    everything = "first norm relu block0 block1 sum inner pool last mean"
+    assert difference(32) == everything.split()
+    assert difference(64, strided=True) == "sum inner pool last mean".split()
+
+
 def test_every_case_is_needed():
     """Each case is the only one to catch some mutant; without it that one would pass."""
     alone = {
@@ -498,20 +698,24 @@ def integers(rng, kind, size, kernel):
     return x, rng.integers(-9, 10, (*kernel, *ends)).astype("float32")
 
 
-def names(x, w, size, kernel, stride, dilation=(1, 1), padding=(0, 0)):
+def names(x, w, size, kernel, stride, dilation=(1, 1), padding=(0, 0), extra=(0, 0)):
     """Return the names that the cheat sheet uses, with the modules, as a namespace."""
     import keras
     import tensorflow as tf
     import torch
     import torch.nn.functional as F
 
-    pairs = {"k": kernel, "s": stride, "d": dilation, "p": padding}
+    pairs = {"k": kernel, "s": stride, "d": dilation, "p": padding, "o": extra}
     space = {
         f"{name}{axis}": pair[i]
         for name, pair in pairs.items()
         for i, axis in enumerate("hw")
     }
-    space |= {"x": x, "w": np.zeros((1, 1, 1, 1)) if w is None else w, "batch": len(x)}
+    space |= {
+        "x": x,
+        "w": np.zeros((1, 1, 1, 1)) if w is None else w,
+        "batch": x.shape[0],
+    }
     space |= {
         "h": size[0],
         "width": size[1],
@@ -619,7 +823,7 @@ def test_each_block_of_the_cheat_sheet_is_tensorflows_same(framework, kind):
     assert compared >= 5
 
 
-def padded_in_torch(layer, x, w, kernel, stride, padding):
+def padded_in_torch(layer, x, w, kernel, stride, padding, extra=(0, 0)):
     """Return what a padded layer of PyTorch computes, NHWC."""
     import torch.nn.functional as F
 
@@ -627,8 +831,9 @@ def padded_in_torch(layer, x, w, kernel, stride, padding):
         return nhwc(F.max_pool2d(nchw(x), kernel, stride, padding))
     if layer == "nn.AvgPool2d":
         return nhwc(F.avg_pool2d(nchw(x), kernel, stride, padding))
-    convolve = F.conv2d if layer == "nn.Conv2d" else F.conv_transpose2d
-    return nhwc(convolve(nchw(x), oihw(w), None, stride, padding))
+    if layer == "nn.Conv2d":
+        return nhwc(F.conv2d(nchw(x), oihw(w), None, stride, padding))
+    return nhwc(F.conv_transpose2d(nchw(x), oihw(w), None, stride, padding, extra))
 
 
 @pytest.mark.parametrize("layer", BACK_LAYERS)
@@ -655,6 +860,96 @@ def test_the_way_back_is_pytorchs_padding(layer):
     assert compared >= 6
 
 
+def test_the_way_back_has_output_padding():
+    """Every amount that PyTorch takes and the page allows: less than the stride, up to p."""
+    compared = 0
+    block = sheet()[0]["Back: PyTorch to Keras"]["nn.ConvTranspose2d"]
+    for size, kernel, stride, padding in [*BACK, ((3, 4), (5, 4), (3, 2), (2, 1))]:
+        amounts = zip(stride, padding, strict=True)
+        for extra in itertools.product(*(range(min(s, p + 1)) for s, p in amounts)):
+            x, w = integers(np.random.default_rng(0), "Transposed", size, kernel)
+            space = names(x, w, size, kernel, stride, padding=padding, extra=extra)
+            wanted = padded_in_torch(
+                "nn.ConvTranspose2d", x, w, kernel, stride, padding, extra
+            )
+            assert np.array_equal(result(space, block), wanted)
+            compared += any(extra)
+    assert compared >= 10
+
+
+@pytest.mark.parametrize("layer", BACK_LAYERS)
+def test_the_way_back_takes_symbolic_tensors(layer):
+    """As in a functional model: the block on a `keras.Input`, then the model on the data."""
+    import keras
+
+    size, kernel, stride, padding = BACK[0]
+    kind = {"nn.ConvTranspose2d": "Transposed"}.get(layer, layer)
+    x, w = integers(np.random.default_rng(0), kind, size, kernel)
+    code = sheet()[0]["Back: PyTorch to Keras"][layer]
+    for shape in (size, (None, None)):
+        inputs = keras.Input((*shape, 4))
+        space = names(inputs, w, size, kernel, stride, padding=padding)
+        exec(code, space)
+        outputs = space["layer"](inputs) if "layer" in space else space["y"]
+        model = keras.Model(inputs, outputs)
+        if model.weights:
+            model.set_weights([w, np.zeros(model.weights[1].shape)])
+        wanted = padded_in_torch(layer, x, w, kernel, stride, padding)
+        assert np.array_equal(np.rint(model(x).numpy()), np.rint(wanted))
+
+
+def test_half_the_kernel_is_same_lower_where_the_pages_say():
+    """At stride 2 at every size; at any stride exactly when (n - 1) mod s is at most 1."""
+    for n, k, s, d in itertools.product(
+        range(1, 26), (3, 5, 7), range(1, 6), range(1, 4)
+    ):
+        before, after = same(n, k, s, d)[::-1]  # SAME_LOWER
+        half = d * (k - 1) // 2
+        starts = range(-before, n + after - d * (k - 1), s)
+        symmetric = range(-half, n + half - d * (k - 1), s)
+        assert (starts == symmetric) == ((n - 1) % s <= 1), (n, k, s, d)
+        assert s != 2 or starts == symmetric
+    for page in ("cheat-sheet.md", "glossary.md", "index.md"):
+        text = (ROOT / "book" / page).read_text(encoding="utf-8")
+        paragraphs = [p for p in text.split("\n\n") if "SAME_LOWER" in p]
+        said = [p for p in paragraphs if "stride 2" in p and "at every size" in p]
+        assert len(said) == 1, page
+
+
+@pytest.mark.parametrize("kind", ["Conv", "MaxPool"])
+def test_half_the_kernel_is_onnx_runtimes_same_lower(kind):
+    """At stride 2, odd sizes and even ones, square and not."""
+    pytest.importorskip("onnxruntime", reason="SAME_LOWER was not run")
+    pytest.importorskip("onnx", reason="SAME_LOWER was not run")
+    from onnx import helper
+
+    layer = {"Conv": "nn.Conv2d", "MaxPool": "nn.MaxPool2d"}[kind]
+    for size, kernel in itertools.product([(6, 6), (7, 7), (8, 11)], [(3, 3), (5, 7)]):
+        x, w = integers(np.random.default_rng(0), layer, size, kernel)
+        attributes = {"kernel_shape": kernel, "strides": (2, 2)}
+        inputs = ["x", "w"] if kind == "Conv" else ["x"]
+        w = np.zeros((1, 1, 1, 1), "float32") if w is None else w
+        y = run_onnx(
+            {
+                "x": x,
+                "w": w,
+                "node": helper.make_node(
+                    kind, inputs, ["y"], auto_pad="SAME_LOWER", **attributes
+                ),
+            }
+        )
+        half = [k // 2 for k in kernel]
+        assert np.array_equal(y, padded_in_torch(layer, x, w, kernel, (2, 2), half))
+
+
+def test_frozen_padding_holds_for_sizes_of_the_same_remainder():
+    """As the glossary says, down to one cell."""
+    for n, m in itertools.product(range(1, 30), repeat=2):
+        for k, s, d in itertools.product(range(1, 8), range(1, 6), range(1, 4)):
+            if n % s == m % s:
+                assert same(n, k, s, d) == same(m, k, s, d)
+
+
 def test_the_cheat_sheet_has_every_block():
     """Five kinds of layer in five frameworks, four layers back; nothing else is code."""
     blocks, *_ = sheet()
@@ -675,7 +970,7 @@ def rows(known):
     for row in soup.select("table tbody tr"):
         yield (
             row.a["href"],
-            [cell.get_text(" ", strip=True) for cell in row.find_all("td")],
+            [" ".join(cell.get_text().split()) for cell in row.find_all("td")],
         )
 
 
@@ -751,3 +1046,44 @@ def test_the_cheat_sheet_prints_on_one_page(known, chromium):
         page.close()
     assert sizes["cheat-sheet"] == [(b"841", b"594")]
     assert set(sizes["glossary"]) == {(b"595", b"842")}
+
+
+# The front page.
+
+
+def test_the_front_page_draws_its_first_figure_with_and_without_javascript(
+    known, chromium
+):
+    """The explorer, once, between the first answer and the second; no picture repeats it."""
+    for javascript in (True, False):
+        context = chromium.new_context(java_script_enabled=javascript)
+        page = context.new_page()
+        page.goto((known / "book" / "index.html").as_uri())
+        drawings = page.locator("article :is(.explorer figure svg, img):visible")
+        # two drawings, or, without a script, the one picture that holds both
+        assert drawings.count() == 2 if javascript else drawings.count() in (1, 2)
+        top = drawings.first.bounding_box()["y"]
+        assert top < page.get_by_text("How can").first.bounding_box()["y"]
+        assert top < page.locator("article h2").first.bounding_box()["y"]
+        pictures = page.locator("article img:visible").count()
+        assert pictures + drawings.count() == 2
+        assert page.locator(".explorer input:visible").count() > 0 or not javascript
+        context.close()
+
+
+def test_the_front_page_leads_each_reader_to_a_place():
+    """Porter, learner, maintainer; the three questions; the recipe, which is not repeated."""
+    text = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    begin, asks, cases = (
+        text.split(f"## {title}\n")[1].split("\n## ")[0]
+        for title in ("Where to begin", "Is it padding?", "Which case is yours?")
+    )
+    assert [line[:6] for line in begin.splitlines() if line[:1] == "-"] == [
+        "- **Yo"
+    ] * 3
+    assert re.findall(r"^(\d)\. \*\*.+\?\*\*", asks, re.MULTILINE) == ["1", "2", "3"]
+    assert "(whole-model)" in asks and "(real-weights)" in asks
+    assert not fences("index.md", "python")
+    rows = [row for row in cases.splitlines() if row.startswith("| ")][2:]
+    linked = re.findall(r"notebooks/(\d\d)-", "".join(rows))
+    assert sorted(linked) == [path.stem[:2] for path in chapters()]

@@ -216,9 +216,11 @@ def test_every_rank_and_dtype_of_the_native_pool(layer, mean):
 def test_a_mean_of_float16_does_not_overflow():
     """49 times 2000 is more than a float16 holds; with numbers for sizes and with open ones."""
     x = torch.full((1, 1, 9, 9), 2000.0, dtype=torch.float16)
-    program = torch.jit.trace(Pool(True, (7, 7), (1, 1)), x)
-    for y in (chapter.avg_pool2d_same(x, 7, 1), program(x)):
-        assert torch.equal(y, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.trace is deprecated
+        program = torch.jit.trace(Pool(True, (7, 7), (2, 2)), x)
+    for y in (chapter.avg_pool2d_same(x, 7, 2), program(x)):
+        assert torch.equal(y, x[..., :5, :5])
 
 
 class Pool(torch.nn.Module):
@@ -339,6 +341,21 @@ def test_a_fixed_size_is_exported_without_a_pad():
             assert torch.allclose(y, pool(x), 1e-6, 1e-6), (size, kernel_size, stride)
 
 
+def test_stride_1_is_exported_without_a_pad_at_open_sizes():
+    """Its padding is the same at every size."""
+    pytest.importorskip("onnxscript", reason="no onnxscript to export to ONNX")
+    x, other = torch.randn(1, 2, 8, 9), torch.randn(1, 2, 11, 14)
+    for mean in (False, True):
+        pool = Pool(mean, (5, 2), (1, 1))
+        how = {"dynamic_shapes": open_sizes(x), "dynamo": True, "verbose": False}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(pool, (x,), **how).model_proto
+        assert "Pad" not in {node.op_type for node in program.graph.node}
+        y = run_onnx(program.SerializeToString())(other)
+        assert torch.allclose(y, pool(other), 1e-6, 1e-6)
+
+
 class Largest(TorchDispatchMode):
     """Remember how many values the largest tensor had that any operation made."""
 
@@ -380,13 +397,13 @@ def test_little_padding_is_allocated_in_3d():
 
 @pytest.mark.parametrize("mean", [False, True], ids=["max", "mean"])
 def test_a_kernel_of_twice_the_input_sees_all_of_it(mean):
-    """No larger one is needed: every window of every such layer, along one axis."""
+    """No larger one is needed, nor used in 3-D: every window along one axis of three."""
     for n, s in itertools.product(range(1, 8), range(1, 9)):
-        x = np.random.default_rng(n).integers(-9, 10, (1, 1, n)) * 420.0
-        for k in range(2 * n - 2, 2 * n + 6):
-            if k > 0:
-                y = chapter.pool_same(torch.from_numpy(x), (k,), (s,), mean)
-                np.testing.assert_allclose(y, pool_by_hand(x, (k,), (s,), mean), 1e-12)
+        x = np.random.default_rng(n).integers(-9, 10, (1, 1, n, 1, 1)) * 420.0
+        for k in range(max(1, 2 * n - 2), 2 * n + 6):
+            layer = (k, 1, 1), (s, 1, 1), mean
+            y = chapter.pool_same(torch.from_numpy(x), *layer)
+            np.testing.assert_allclose(y, pool_by_hand(x, *layer), 1e-12)
 
 
 def test_which_native_pools_are_same():

@@ -394,16 +394,6 @@ def test_the_plain_text_is_the_book(known):
     assert text.count("```python\n") > 50 and "\ndef same_padding(" in text
 
 
-def test_search_finds_a_word(chromium, address):
-    """Over http, without any service: the pages that have the word, with what stands around it."""
-    page = chromium.new_page()
-    page.goto(f"{address}search.html?q=dilation")
-    page.get_by_text(re.compile(r"found \d+ page")).wait_for()
-    assert page.locator("#search-results li").count() >= 5
-    page.locator("#search-results .context", has_text="dilation").first.wait_for()
-    page.close()
-
-
 def test_by_keyboard_alone(chromium, address):
     """The first stop skips to the text; focus shows; what is folded opens; what is wide scrolls."""
     page = chromium.new_page(viewport={"width": 240, "height": 740})

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-BOOK_PACKAGES = ("jupyter-book", "latex2mathml")
+BOOK_PACKAGES = ("jupyter-book", "latex2mathml", "lunr", "mkdocs")
 SUPPORTED = ((3, 11), (3, 13))
 NEEDED_GB = {"book": 1, "all": 5}
 

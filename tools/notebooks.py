@@ -12,6 +12,7 @@ import base64
 import importlib.metadata
 import io
 import os
+import symtable
 import sys
 import tempfile
 import time
@@ -121,28 +122,62 @@ def homes():
     return found
 
 
-def used_names(tree):
-    """Return the names a syntax tree reads."""
-    return {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+def used_names(source):
+    """Return the global names that some code reads but does not itself define or assign."""
+    top = symtable.symtable(source, "cells", "exec")
+    own = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned()}
+    own |= {symbol.get_name() for symbol in top.get_symbols() if symbol.is_imported()}
+    used, scopes = set(), [top]
+    while scopes:
+        scope = scopes.pop()
+        scopes += scope.get_children()
+        for symbol in scope.get_symbols():
+            if symbol.is_referenced() and (scope is top or symbol.is_global()):
+                used.add(symbol.get_name())
+    return used - own
+
+
+def names_for_defining(source):
+    """Return the names that a function or class needs before it can be defined.
+
+    Those of decorators, bases, defaults and class attributes; not those of function bodies.
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.body = [ast.Pass()]
+        elif isinstance(node, ast.Lambda):
+            node.body = ast.Constant(None)
+    return used_names(ast.unparse(tree))
 
 
 def recap_names(path, known):
-    """Return the functions of earlier chapters that the chapter needs, in the order of `known`."""
-    order = chapters()
-    earlier = {
-        n for n, (home, _) in known.items() if order.index(home) < order.index(path)
-    }
-    needed = set()
-    waiting = [parse(cell) for cell in code_cells(read(path), recap=False)]
+    """Return the functions of other chapters that the chapter needs, in an order that works.
+
+    That is the order of `known`, but what a definition needs at once comes before it. A name that
+    the chapter assigns itself is its own, whatever other chapters define.
+    """
+    cells = [ast.unparse(parse(cell)) for cell in code_cells(read(path), recap=False)]
+    others = {name for name, (home, _) in known.items() if home != path}
+    needed, waiting = set(), ["\n".join(cells)]
     while waiting:
-        for name in used_names(waiting.pop()) & earlier - needed:
+        for name in used_names(waiting.pop()) & others - needed:
             needed.add(name)
-            waiting.append(ast.parse(known[name][1]))
-    return [name for name in known if name in needed]
+            waiting.append(known[name][1])
+    ordered = []
+
+    def add(name):
+        """Append a name after those that its definition needs."""
+        for other in known:
+            if other != name and other in names_for_defining(known[name][1]) & needed:
+                add(other)
+        if name not in ordered:
+            ordered.append(name)
+
+    for name in known:
+        if name in needed:
+            add(name)
+    return ordered
 
 
 def recap_cells(path, known):

@@ -3,26 +3,47 @@
   "use strict";
 
   const P = window.Padding;
+  const { LayerCode, LayerPaste } = window; // not on the front page
   const AXES = [0, 1];
-  const LIMITS = { n: [1, 512], k: [1, 16], s: [1, 16], d: [1, 8], p: [0, 64], pads: [0, 64] };
-  const NAMES = { n: "Input size", k: "Kernel", s: "Stride", d: "Dilation", p: "Padding", pads: "Pads" };
+  const LIMITS = {
+    n: [1, 16384], k: [1, 512], s: [1, 64], d: [1, 64], p: [0, 16384], pads: [0, 16384], o: [0, 63],
+  };
+  const NAMES = {
+    n: "Input size", k: "Kernel", s: "Stride", d: "Dilation", p: "Padding", pads: "Pads", o: "output_padding",
+  };
   const SIZES = ["n", "k", "s", "d"];
   const OPS = ["conv", "max", "avg", "transposed"];
   const KINDS = ["same", "valid", "torch", "upper", "lower", "pads"];
-  const FRAMEWORKS = ["keras", "torch", "jax", "onnx"];
+  const FRAMEWORKS = ["keras", "torch", "flax", "jax", "onnx"];
   const SIDES = ["rule", "with"];
   const STYLE = { same: "tf", torch: "pt" }; // every other rule is drawn in ink
   const WHOLE = 36; // a canvas up to this many cells is drawn whole
   const ELIDED = 20; // a larger one in so many columns, gaps included
   const WIDTH = 336; // pixels, before the style sheet fits it to the panel
+  const SUMMED = 64; // a kernel up to this many cells has its sum written out
+  const STEP = 700; // milliseconds that Play stays at a window
+  const WEIGHTS = {
+    ones: () => 1,
+    count: (i, j, [, across]) => i * across + j + 1,
+    edge: (i, j, [, across]) => (across > 1 && j === across - 1) - (j === 0),
+  };
+  const LEGENDS = {
+    conv: ["zero", "padding, a zero"],
+    max: ["empty", "padding without a value: it never wins a maximum"],
+    avg: ["empty", "padding without a value: it never counts in a mean"],
+    transposed: ["cross", "cropped: computed, then cut off. Solid cells are the output"],
+  };
 
-  /** A state of the page: a layer, two rules, the window walked to, and the code shown. */
+  /**
+   * A state of the page: a layer, two rules, the window walked to, the kernel of the sum, and the code
+   * shown. A rule's p and extra are null until the reader types them.
+   */
   function defaults() {
-    const rule = (kind, p) => ({ kind, p: [p, p], pads: [[0, 1], [0, 1]] });
+    const rule = (kind) => ({ kind, p: null, pads: [[0, 1], [0, 1]], extra: null, ceil: false });
     return {
       layer: { op: "conv", n: [6, 6], k: [3, 3], s: [2, 2], d: [1, 1] },
-      rules: [rule("same", 1), rule("torch", 1)],
-      locked: true, at: [0, 0], code: "keras", of: 0,
+      rules: [rule("same"), rule("torch")],
+      locked: true, at: [0, 0], w: "ones", code: "keras", of: 0,
     };
   }
 
@@ -58,19 +79,23 @@
     return fallback;
   }
 
-  /** "p1", "p1,2", "pads0,1", "pads0,1,0,1" or a kind, as a rule. */
+  /** A rule as the address writes it: "p", "p1,2", "p1o1", "p0ceil", "pads0,1,0,1" or a kind. */
   function readRule(text, name, rule, notices) {
-    const [, letters, numbers] = /^([a-z]+)([\d,-]*)$/.exec(text) || [null, text, ""];
-    const kind = word(letters === "p" ? "torch" : letters, KINDS, name, rule.kind, notices);
-    const list = numbers ? numbers.split(",") : [];
-    if (letters === "p") {
-      rule.p = AXES.map((i) => whole(list[i] ?? list[0] ?? "", "p", 0, notices));
-    } else if (letters === "pads") {
+    const [torch, p, extra, ceil] = /^p([\d,-]*)(?:o([\d,-]+))?(ceil)?$/.exec(text) || [];
+    const [pads, sides] = /^pads([\d,-]+)$/.exec(text) || [];
+    const lists = [p, extra, sides].map((numbers) => (numbers ? numbers.split(",") : []));
+    const two = (list, key) =>
+      (list.length ? AXES.map((i) => whole(list[i] ?? list[0], key, 0, notices)) : null);
+    if (torch !== undefined) {
+      Object.assign(rule, { kind: "torch", p: two(lists[0], "p"), extra: two(lists[1], "o"), ceil: Boolean(ceil) });
+    } else if (pads !== undefined) {
+      rule.kind = "pads";
       rule.pads = AXES.map((i) => AXES.map((j) =>
-        whole(list[2 * i + j] ?? list[j] ?? "", "pads", 0, notices)));
+        whole(lists[2][2 * i + j] ?? lists[2][j] ?? "", "pads", 0, notices)));
+    } else {
+      rule.kind = word(text, KINDS, name, rule.kind, notices);
     }
-    rule.kind = kind;
-    return list.length > (letters === "p" ? 1 : 2);
+    return lists[0].length > 1 || lists[1].length > 1 || lists[2].length > 2;
   }
 
   /** The state an address asks for, and what had to be corrected. */
@@ -93,6 +118,7 @@
     });
     const at = (query.get("at") || "").split(",");
     if (at.every((text) => /^\d{1,6}$/.test(text))) state.at = AXES.map((i) => Number(at[i] ?? at[0]));
+    if (Object.hasOwn(WEIGHTS, query.get("w"))) state.w = query.get("w");
     if (FRAMEWORKS.includes(query.get("code"))) state.code = query.get("code");
     if (query.get("of") === "with") state.of = 1;
     return { state, notices };
@@ -101,19 +127,25 @@
   /** What no framework can do, corrected in place. */
   function settle(state, notices) {
     const { layer, rules } = state;
-    if (layer.op !== "conv" && Math.max(...layer.d) > 1) {
-      notices.push("Dilation is explored for convolutions only; shown with 1.");
-      layer.d = [1, 1];
+    if (layer.op === "transposed") {
+      for (const { kind, extra } of rules) {
+        AXES.forEach((i) => {
+          const most = P.mostOutputPadding(layer, i);
+          if (kind !== "torch" || !extra || extra[i] <= most) return;
+          extra[i] = most;
+          notices.push(`PyTorch’s output_padding is smaller than the stride or the dilation; shown with ${most}.`);
+        });
+      }
     }
-    if (layer.op !== "max" && layer.op !== "avg") return;
+    if (!P.isPool(layer.op)) return;
     for (const { kind, p, pads } of rules) {
       AXES.forEach((i) => {
         // A pool's window in nothing but padding has no value in any framework.
-        const most = layer.k[i] - 1;
-        const used = { torch: [p[i]], pads: pads[i] }[kind] || [];
+        const most = P.effectiveKernelSize(layer.k[i], layer.d[i]) - 1;
+        const used = { torch: p && [p[i]], pads: pads[i] }[kind] || [];
         if (used.some((value) => value > most)) {
           notices.push(`A pool’s padding is smaller than its kernel; shown with ${most}.`);
-          p[i] = Math.min(p[i], most);
+          if (p) p[i] = Math.min(p[i], most);
           pads[i] = pads[i].map((value) => Math.min(value, most));
         }
       });
@@ -124,8 +156,11 @@
   function write(state) {
     const { layer, rules, locked } = state;
     const numbers = (values) => (locked ? values[0] : values);
-    const rule = ({ kind, p, pads }) => (kind === "torch" ? `p${numbers(p)}`
-      : kind === "pads" ? `pads${numbers(pads)}` : kind);
+    const torch = ({ p, extra, ceil }) => `p${p ? numbers(p) : ""}`
+      + (layer.op === "transposed" && extra ? `o${numbers(extra)}` : "")
+      + (P.isPool(layer.op) && ceil ? "ceil" : "");
+    const rule = (one) => (one.kind === "torch" ? torch(one)
+      : one.kind === "pads" ? `pads${numbers(one.pads)}` : one.kind);
     const parts = [
       `op=${layer.op}`,
       ...SIZES.map((name) => `${name}=${numbers(layer[name])}`),
@@ -133,6 +168,7 @@
       `with=${rule(rules[1])}`,
     ];
     if (Math.max(...state.at) > 0) parts.push(`at=${state.at}`);
+    if (state.w !== "ones") parts.push(`w=${state.w}`);
     if (state.code !== "keras") parts.push(`code=${state.code}`);
     if (state.of) parts.push("of=with");
     return `?${parts.join("&")}`;
@@ -141,33 +177,56 @@
   // ---- the drawing
 
   /**
-   * The columns (or rows) of a drawing: cells `low` to `high`, or, of a large canvas, both ends and
-   * what lies around the cells `wanted`. A column is a cell's position, or null for a gap.
+   * The columns (or rows) of a drawing: cells `low` to `high`, or, of a large canvas, its ends, those
+   * of the cells 0 to `size` - 1, and what lies around each of the `windows`. A column is a cell's
+   * position, or null for a gap.
    */
-  function columns(low, high, wanted) {
-    const all = Array.from({ length: high - low + 1 }, (_, i) => low + i);
-    if (all.length <= WHOLE) return all;
-    const near = new Set(wanted.flatMap((cell) => [cell - 1, cell, cell + 1]));
-    for (let i = 0; i < 4; i++) near.add(low + i).add(high - i);
-    const gapped = () => {
-      const shown = all.filter((cell) => near.has(cell));
-      return shown.flatMap((cell, i) => (i && cell > shown[i - 1] + 1 ? [null, cell] : [cell]));
+  function columns(low, high, size, windows) {
+    const shown = new Set();
+    const add = (from, to) => {
+      for (let cell = Math.max(low, from); cell <= Math.min(high, to); cell++) shown.add(cell);
     };
-    let list = gapped();
-    for (let cell = low; list.length < ELIDED && cell <= high; cell++) {
-      if (!near.has(cell)) {
-        near.add(cell);
-        list = gapped();
-      }
+    if (high - low < WHOLE) {
+      add(low, high);
+      return [...shown];
     }
-    return list;
+    for (const end of [0, size - 1]) add(end - 1, end + 1);
+    add(low, low + 1);
+    add(high - 1, high);
+    for (const taps of windows) {
+      const [first, last] = [taps[0], taps[taps.length - 1]];
+      if (last - first <= 10) add(first - 1, last + 1);
+      else for (const cell of taps.length < 5 ? taps : [first, last]) add(cell - 1, cell + 1);
+    }
+    for (let cell = 0; shown.size < ELIDED - 3; cell++) shown.add(cell);
+    const cells = [...shown].sort((a, b) => a - b);
+    return cells.flatMap((cell, i) => (i && cell > cells[i - 1] + 1 ? [null, cell] : [cell]));
   }
 
-  /** The place of a cell, or of half a cell more, among the columns; undefined where elided. */
-  function place(list, cell) {
-    const left = list.indexOf(Math.floor(cell));
-    const right = list.indexOf(Math.ceil(cell));
-    return left < 0 || right < 0 || right - left > 1 ? undefined : (left + right) / 2;
+  /** Where the windows of one axis have their centres, in columns; those that are elided have none. */
+  function centres(list, g) {
+    const found = [];
+    list.forEach((cell, at) => {
+      if (cell === null) return;
+      for (const half of list[at + 1] === cell + 1 ? [0, 0.5] : [0]) {
+        const w = (cell + half + g.before - ((g.k - 1) * g.d) / 2) / g.s;
+        if (Number.isInteger(w) && w >= 0 && w < g.windows) found.push(at + half);
+      }
+    });
+    return found;
+  }
+
+  /** The columns that get their number: of the last cell, of the first in a run, of every `step`-th. */
+  function ticks(list, size, step) {
+    const last = list.lastIndexOf(size - 1);
+    let free = 0;
+    return list.flatMap((cell, at) => {
+      const wanted = at === last || cell % step === 0 || list[at - 1] === null || list[at - 1] < 0;
+      if (cell === null || cell < 0 || cell >= size || !wanted || at < free) return [];
+      if (at < last && last - at < step) return [];
+      free = at + step;
+      return [at];
+    });
   }
 
   /** The unbroken runs of cells 0 … size - 1 among the columns, as [first column, length]. */
@@ -192,14 +251,30 @@
     ink: (x, y, r) => `M${x} ${y - 1.2 * r}l${1.2 * r} ${2 * r}h${-2.4 * r}z`,
   };
 
+  /** What is drawn in a cell of padding, or in a cropped one: a zero, nothing, or a cross. */
+  const SIGNS = {
+    zero(x, y, size) {
+      const r = Math.min(3, size * 0.13), t = Math.min(4.6, size * 0.2); // as large as the digits
+      return size < 18 ? "" : `M${x + size / 2 - r} ${y + size / 2}a${r} ${t} 0 1 0 ${2 * r} 0a${r} ${t} 0 1 0 ${-2 * r} 0z`;
+    },
+    empty: () => "",
+    cross: (x, y, size) => `M${x} ${y}l${size} ${size}M${x} ${y + size}l${size} ${-size}`,
+  };
+
+  /** The cells beyond the input as SVG: dashed, hatched unless crossed out, and their signs. */
+  function beyondCells(padding, signs, sign, size) {
+    const hatch = sign === "cross" ? "" : `<path class="ex-hatch" fill="url(#ex-hatch)" d="${padding}"/>`;
+    const halo = sign === "zero" ? `<path class="ex-halo" stroke-width="${size / 5}" d="${signs}"/>` : "";
+    return `<path class="ex-padding" d="${padding}"/>${hatch}${halo}<path class="ex-${sign}" d="${signs}"/>`;
+  }
+
   /** Everything of a panel that does not move with the window, as SVG. */
-  function grid(frame, geometries, look, numbered) {
+  function grid(frame, geometries, look, numbered, sign) {
     const { lists, size, margin } = frame;
     const inside = (i, cell) => cell >= 0 && cell < geometries[i].cells;
     const beyond = (i, cell) => cell < -geometries[i].before || cell >= geometries[i].cells + Math.max(0, geometries[i].after);
-    let cells = "", padding = "", zeros = "", texts = "";
+    let cells = "", padding = "", signs = "", texts = "";
     const [rows, cols] = lists;
-    const r = Math.min(3, size * 0.13), t = Math.min(4.6, size * 0.2); // a drawn 0, as large as the digits
     rows.forEach((row, y) => cols.forEach((col, x) => {
       if (row === null || col === null || beyond(0, row) || beyond(1, col)) return;
       const left = margin + x * size, top = margin + y * size;
@@ -207,7 +282,7 @@
         if (numbered) texts += `<text x="${left + size / 2}" y="${top + size / 2}">${row * geometries[1].cells + col + 1}</text>`;
       } else {
         padding += box(left, top, size, size);
-        if (size >= 18) zeros += `M${left + size / 2 - r} ${top + size / 2}a${r} ${t} 0 1 0 ${2 * r} 0a${r} ${t} 0 1 0 ${-2 * r} 0z`;
+        signs += SIGNS[sign](left, top, size);
       }
     }));
     // One box for each unbroken run of rows and columns, and the lines across it.
@@ -220,45 +295,84 @@
         for (let i = 1; i < width; i++) cells += `M${left + i * size} ${top}v${height * size}`;
       }
     }
-    const centres = geometries.map((g, i) => Array.from({ length: g.windows }, (_, w) =>
-      place(lists[i], w * g.s - g.before + ((g.k - 1) * g.d) / 2)).filter((at) => at !== undefined));
+    const spots = geometries.map((g, i) => centres(lists[i], g));
     const radius = Math.min(7, size * 0.25);
-    const marks = centres[0].flatMap((y) => centres[1].map((x) =>
+    const marks = spots[0].flatMap((y) => spots[1].map((x) =>
       MARKERS[look](margin + (x + 0.5) * size, margin + (y + 0.5) * size, radius))).join("");
-    const step = Math.max(1, Math.ceil((String(geometries[1].cells).length * 7 + 4) / size));
     let axes = "";
-    lists.forEach((list, i) => list.forEach((cell, at) => {
-      const shown = cell === null ? "⋮⋯"[i] : inside(i, cell) && cell % step === 0 ? cell : "";
-      if (shown === "") return;
+    lists.forEach((list, i) => {
       const first = lists[1 - i].findIndex((other) => other !== null && !beyond(1 - i, other));
-      const along = margin + (at + 0.5) * size, beside = margin + first * size - (i ? 9 : 5);
-      axes += `<text x="${i ? along : beside}" y="${i ? beside : along}"${i ? "" : ' class="ex-left"'}>${shown}</text>`;
-    }));
-    return `<path class="ex-cells" d="${cells}"/><path class="ex-padding" d="${padding}"/>`
-      + `<path class="ex-hatch" fill="url(#ex-hatch)" d="${padding}"/>`
-      + `<path class="ex-halo" stroke-width="${size / 5}" d="${zeros}"/><path class="ex-zeros" d="${zeros}"/>`
+      const beside = margin + first * size - (i ? 9 : 5);
+      const label = (at, text) => {
+        const along = margin + (at + 0.5) * size;
+        axes += `<text x="${i ? along : beside}" y="${i ? beside : along}"${i ? "" : ' class="ex-left"'}>${text}</text>`;
+      };
+      const width = i ? String(geometries[i].cells).length * 7 + 4 : 12;
+      const numbers = ticks(list, geometries[i].cells, Math.max(1, Math.ceil(width / size)));
+      numbers.forEach((at) => label(at, list[at]));
+      list.forEach((cell, at) => {
+        const free = numbers.every((other) => Math.abs(other - at) * size > width / 2 + 5);
+        if (cell === null && free) label(at, "⋮⋯"[i]);
+      });
+    });
+    return `<path class="ex-cells" d="${cells}"/>${beyondCells(padding, signs, sign, size)}`
       + `<path class="ex-marks" d="${marks}"/><g class="ex-numbers">${texts}</g><g class="ex-axes">${axes}</g>`;
   }
 
-  /** The window at `at`: its outline {x, y, width, height} and the cells under its taps. */
+  /** The window at `at`: its outline {x, y, width, height} and the cells under its taps that are drawn. */
   function windowAt(frame, geometries, at) {
     const { lists, size, margin } = frame;
+    if (geometries.some((g, i) => at[i] >= g.windows)) return null;
     const places = geometries.map((g, i) => P.taps(g, at[i]).map((cell) => lists[i].indexOf(cell)));
-    if (geometries.some((g) => !g.windows) || places.flat().includes(-1)) return null;
-    const [y, x] = places.map((list) => margin + list[0] * size);
-    const [height, width] = places.map((list) => (list[list.length - 1] - list[0] + 1) * size);
-    const cells = places[0].map((row) => places[1].map((column) =>
+    const ends = places.map((list) => [list[0], list[list.length - 1]]);
+    if (ends.flat().includes(-1)) return null;
+    const [y, x] = ends.map(([first]) => margin + first * size);
+    const [height, width] = ends.map(([first, last]) => (last - first + 1) * size);
+    const [rows, cols] = places.map((list) => list.filter((column) => column >= 0));
+    const cells = rows.map((row) => cols.map((column) =>
       box(margin + column * size + 2, margin + row * size + 2, size - 4, size - 4)).join("")).join("");
     return { x, y, width, height, cells };
   }
 
-  /** "0–2", "0, 2, 4", "0–1 plus 1 of padding": the cells along one axis. */
-  function spoken(cells, size, outside) {
+  /** The first few and the last two of a list, joined. */
+  function shorten(list, sign, most) {
+    return (list.length > most ? [...list.slice(0, most - 3), "…", ...list.slice(-2)] : list).join(sign);
+  }
+
+  /** "rows 0–2", "row 0 plus 1 of padding", "2 columns of padding": the cells along one axis. */
+  function spoken(cells, size, noun, outside) {
     const seen = cells.filter((cell) => cell >= 0 && cell < size);
     const lost = cells.length - seen.length;
-    const row = seen.length > 1 && seen[seen.length - 1] - seen[0] === seen.length - 1;
-    const list = row ? `${seen[0]}–${seen[seen.length - 1]}` : seen.join(", ") || "none";
-    return list + (lost ? ` plus ${lost} ${outside}` : "");
+    const nouns = (number) => noun + (number === 1 ? "" : "s");
+    if (!seen.length) return `${lost} ${nouns(lost)} ${outside}`;
+    const run = seen.length > 1 && seen[seen.length - 1] - seen[0] === seen.length - 1;
+    const list = run ? `${seen[0]}–${seen[seen.length - 1]}` : shorten(seen, ", ", 8);
+    return `${nouns(seen.length)} ${list}${lost ? ` plus ${lost} ${outside}` : ""}`;
+  }
+
+  /** What a window makes of the numbers under it, written out: the sum, the maximum or the mean. */
+  function sum(layer, geometries, at, w) {
+    const { op, n, k } = layer;
+    if (geometries.some((g, i) => at[i] >= g.windows)) return "";
+    if (k[0] * k[1] > SUMMED) return `The sum is written out for kernels of up to ${SUMMED} cells.`;
+    const [rows, cols] = geometries.map((g, i) => P.taps(g, at[i]));
+    const weights = rows.flatMap((_, i) => cols.map((__, j) => WEIGHTS[w](i, j, k)));
+    const times = (value, weight) => (w === "ones" ? value : `${value}×${weight < 0 ? `(−${-weight})` : weight}`);
+    if (op === "transposed") {
+      const value = at[0] * n[1] + at[1] + 1;
+      return `Adds ${shorten(weights.map((weight) => times(value, weight)), ", ", 12)} to the cells under it.`;
+    }
+    const inside = (row, col) => row >= 0 && row < n[0] && col >= 0 && col < n[1];
+    const values = rows.flatMap((row) => cols.map((col) => (inside(row, col) ? row * n[1] + col + 1 : null)));
+    const seen = values.filter((value) => value !== null);
+    if (op !== "conv" && !seen.length) return "Nothing but padding.";
+    const total = seen.reduce((a, b) => a + b, 0);
+    const terms = shorten(seen, op === "max" ? ", " : " + ", 12);
+    if (op === "max") return `max(${terms}) = ${Math.max(...seen)}`;
+    if (op === "avg") return `(${terms}) / ${seen.length} = ${Math.round((1000 * total) / seen.length) / 1000}`;
+    const products = shorten(values.map((value, i) => times(value || 0, weights[i])), " + ", 12);
+    const result = values.reduce((all, value, i) => all + value * weights[i], 0);
+    return `${products} = ${result < 0 ? `−${-result}` : result}`;
   }
 
   // ---- the page
@@ -271,19 +385,23 @@
     const field = (name) => $(`[name="${name}"]`);
     const panels = $$("figure");
     let { state, notices } = read(small ? "" : location.search);
-    let frame, shapes, timer;
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    let frame, shapes, timer, playing;
 
     /** Set text only where it differs, so that nothing is announced or laid out for nothing. */
     function say(element, text) {
       if (element.textContent !== text) element.textContent = text;
     }
 
-    /** The list and the index where the state keeps the number of a field. */
+    /** The list and the index of the number that a field shows. */
     function slot(name) {
       const [, key, digits] = /^([a-z]+)(\d*)$/.exec(name);
       const [a, b, c] = digits;
-      const list = key === "p" ? state.rules[a].p : key === "pads" ? state.rules[a].pads[b] : state.layer[key];
-      return { key, list, at: c ?? b ?? a };
+      const { layer, rules } = state;
+      const list = key === "p" ? P.symmetricPadding(layer, rules[a])
+        : key === "o" ? P.outputPadding(layer, rules[a])
+          : key === "pads" ? rules[a].pads[b] : layer[key];
+      return { key, list, rule: rules[a], at: Number(c ?? b ?? a) };
     }
 
     /** Set markup only where it differs. */
@@ -298,17 +416,19 @@
       const chosen = { op: layer.op, code: state.code, of: `${state.of}` };
       $$('[type="radio"]').forEach((radio) => { radio.checked = radio.value === chosen[radio.name]; });
       $$('[type="number"]').forEach((input) => {
-        const { key, list, at } = slot(input.name);
+        const { list, at } = slot(input.name);
         if (input !== document.activeElement || Number(input.value) === list[at]) input.value = list[at];
-        if (key === "d") input.disabled = layer.op !== "conv";
       });
       field("unlocked").checked = !locked;
+      field("w").value = state.w;
       root.classList.toggle("ex-unlocked", !locked);
+      root.dataset.op = layer.op;
       rules.forEach((rule, side) => {
         field(`kind${side}`).value = rule.kind;
+        field(`ceil${side}`).checked = rule.ceil;
         $(`[data-side="${side}"]`).dataset.kind = rule.kind;
       });
-      const address = write({ ...state, at: [0, 0], code: "keras", of: 0 });
+      const address = write({ ...state, at: [0, 0], w: "ones", code: "keras", of: 0 });
       $$(".ex-presets a").forEach((link) => {
         if (link.getAttribute("href") === address) link.setAttribute("aria-current", "true");
         else link.removeAttribute("aria-current");
@@ -327,9 +447,11 @@
       const lists = AXES.map((i) => columns(
         Math.min(0, ...shapes.map((g) => -g[i].before)),
         Math.max(...shapes.map((g) => g[i].cells + Math.max(0, g[i].after))) - 1,
-        shapes.flatMap((g) => (at[i] < g[i].windows ? P.taps(g[i], at[i]) : [])),
+        Math.max(...shapes.map((g) => g[i].cells)),
+        shapes.flatMap((g) => (at[i] < g[i].windows ? [P.taps(g[i], at[i])] : [])),
       ));
-      const margin = 26;
+      const digits = String(Math.max(...shapes.map((g) => g[0].cells))).length;
+      const margin = Math.max(26, 7 * digits + 8);
       const size = Math.min(36, (WIDTH - margin) / lists[1].length, 460 / lists[0].length);
       frame = { lists, size: Math.round(size * 100) / 100, margin };
       const [height, width] = lists.map((list) => Math.round(margin + list.length * frame.size + 2));
@@ -339,7 +461,7 @@
         const { kind } = state.rules[side];
         const look = STYLE[kind] || "ink";
         const svg = panel.querySelector("svg");
-        const drawn = grid(frame, shapes[side], look, numbered);
+        const drawn = grid(frame, shapes[side], look, numbered, LEGENDS[layer.op][0]);
         const view = `0 0 ${width} ${height}`;
         panel.dataset.look = look;
         svg.setAttribute("viewBox", view);
@@ -347,6 +469,9 @@
         svg.setAttribute("height", height);
         show(svg.querySelector(".ex-still"), drawn);
       });
+      const [sign, words] = LEGENDS[layer.op];
+      show($(".ex-legend"), `<svg aria-hidden="true" width="22" height="22">${beyondCells(box(1, 1, 20, 20), SIGNS[sign](1, 1, 20), sign, 20)}</svg>`
+        + `<span>${words}. The outline is one window; a mark stands at the centre of each.</span>`);
       walk();
     }
 
@@ -363,9 +488,12 @@
         panel.querySelector(".ex-taps").setAttribute("d", here ? here.cells : "");
         for (const name of ["x", "y", "width", "height"]) outline.setAttribute(name, here ? here[name] : 0);
         const [rows, cols] = geometries.map((g, i) =>
-          (at[i] < g.windows ? spoken(P.taps(g, at[i]), g.cells, layer.op === "transposed" ? "cropped" : "of padding") : null));
-        const line = rows === null || cols === null ? "does not exist here" : `${verb} rows ${rows}; columns ${cols}`;
+          (at[i] < g.windows
+            ? spoken(P.taps(g, at[i]), g.cells, ["row", "column"][i], layer.op === "transposed" ? "cropped" : "of padding")
+            : null));
+        const line = rows === null || cols === null ? "does not exist here" : `${verb} ${rows}; ${cols}`;
         say(panel.querySelector(".ex-here"), `${noun} (${at.join(", ")}) ${line}.`);
+        say(panel.querySelector(".ex-sum"), sum(layer, geometries, at, state.w));
         return `${P.ruleName(layer, state.rules[side])} ${line}`;
       });
       ["row", "column"].forEach((name, i) => {
@@ -387,11 +515,12 @@
       const cells = (axes, i, o) => {
         if (o >= axes[i].outputs) return "–";
         const list = P.reads(layer, axes, i, o).map((cell) => (cell < 0 || cell >= layer.n[i] ? `(${cell})` : cell));
-        return list.join(" ").replace(/-/g, "−") || "none";
+        return shorten(list, " ", 12).replace(/-/g, "−") || "none";
       };
       const html = (one ? [0] : AXES).map((i) => {
         const length = Math.max(...plans.map((axes) => axes[i].outputs));
-        const rows = Array.from({ length }, (_, o) => o).filter((o) => length <= 40 || o < 8 || o >= length - 8);
+        const ends = Array.from({ length: Math.min(length, 40) }, (_, o) => o);
+        const rows = length <= 40 ? ends : ends.filter((o) => o < 8 || o >= 32).map((o) => (o < 8 ? o : o + length - 40));
         const body = rows.map((o, at) =>
           `${at && o > rows[at - 1] + 1 ? `<tr><th scope="row">${rows[at - 1] + 1}–${o - 1}</th><td colspan="2">and so on</td></tr>` : ""}`
           + `<tr><th scope="row">${o}</th>${plans.map((axes) => `<td>${cells(axes, i, o)}</td>`).join("")}</tr>`).join("");
@@ -434,7 +563,7 @@
       fill();
       draw();
       if ($("details").open || !$(".ex-tables").drawn) tabulate();
-      say($("pre code"), P.snippet(state.code, layer, rules[state.of]));
+      if (LayerCode) say($("pre code"), LayerCode.snippet(state.code, layer, rules[state.of]));
     }
 
     /** Write the state to the address: as a new entry, or over the present one. */
@@ -450,25 +579,87 @@
       }
     }
 
+    /** Where rows and columns go together, the columns are as the rows. */
+    function lock() {
+      if (!state.locked) return;
+      const { layer, rules } = state;
+      for (const key of SIZES) layer[key][1] = layer[key][0];
+      for (const { p, pads, extra } of rules) {
+        for (const list of [p, extra]) if (list) list[1] = list[0];
+        pads[1] = [...pads[0]];
+      }
+    }
+
     /** Read the control that has just changed into the state. */
     function take({ name, type, value, checked }) {
       const { layer, rules } = state;
       notices = [];
       if (name === "op") layer.op = value;
       else if (name === "unlocked") state.locked = !checked;
-      else if (name === "code") state.code = value;
+      else if (name === "code" || name === "w") state[name] = value;
       else if (name === "of") state.of = Number(value);
+      else if (type === "checkbox") rules[name.slice(4)].ceil = checked;
       else if (type !== "number") rules[name.slice(4)].kind = value;
-      else if (value.trim()) {
-        const { key, list, at } = slot(name);
-        list[at] = whole(value, key, list[at], notices);
+      else {
+        const { key, list, rule, at } = slot(name);
+        const own = { p: "p", o: "extra" }[key]; // emptied, these follow the kernel again
+        if (value.trim()) {
+          const numbers = own ? (rule[own] = [...list]) : list;
+          numbers[at] = whole(value, key, list[at], notices);
+        } else if (own) rule[own] = null;
       }
-      if (state.locked) {
-        for (const key of SIZES) layer[key][1] = layer[key][0];
-        for (const rule of rules) {
-          rule.p[1] = rule.p[0];
-          rule.pads[1] = [...rule.pads[0]];
+      lock();
+    }
+
+    /** Fill the fields with what a pasted text says; what it does not say stays. */
+    function paste(text) {
+      const found = LayerPaste.read(text);
+      notices = [];
+      if (!found) {
+        notices.push(`No layer was found in ${quote(text.trim())}; nothing has changed.`);
+      } else {
+        const { layer, rules } = state;
+        const { op, ...sizes } = found.layer;
+        const numbers = (list, key, old) => list.map((value, i) => whole(`${value}`, key, old[i], notices));
+        if (op) layer.op = op;
+        for (const key of Object.keys(sizes)) layer[key] = numbers(sizes[key], key, layer[key]);
+        if (found.rule) {
+          // A rule with numbers goes to the second place, where PyTorch's stands from the start.
+          const { kind, p, pads, extra, ceil = false } = found.rule;
+          const rule = rules[kind === "torch" || kind === "pads" ? 1 : 0];
+          for (const one of rules) one.p = one.extra = null; // typed for another layer
+          Object.assign(rule, { kind, ceil });
+          if (p) rule.p = numbers(p, "p", [0, 0]);
+          if (extra) rule.extra = Math.max(...extra) > 0 || op === "transposed" ? numbers(extra, "o", [0, 0]) : null;
+          if (pads) rule.pads = pads.map((sides) => numbers(sides, "pads", [0, 0]));
+          state.of = rules.indexOf(rule);
         }
+        const alike = ([a, b]) => `${a}` === `${b}`;
+        state.locked = SIZES.every((key) => alike(layer[key]))
+          && rules.every((rule) => alike(rule.pads) && [rule.p, rule.extra].every((list) => !list || alike(list)));
+        found.unread.slice(0, 6).forEach((part) => notices.push(`Not read, and left alone: ${quote(part)}.`));
+      }
+      render();
+      remember(true);
+    }
+
+    /** Stop the walk that Play has begun. */
+    function stop() {
+      if (!playing) return;
+      clearInterval(playing);
+      playing = undefined;
+      say($(".ex-play"), "Play");
+    }
+
+    /** One window on, row by row; after the last one the first. */
+    function step() {
+      const most = reach();
+      const [row, column] = state.at;
+      const last = row === most[0] - 1 && column === most[1] - 1;
+      go(last ? [0, 0] : column < most[1] - 1 ? [row, column + 1] : [row + 1, 0]);
+      if (playing && state.at.every((value, i) => value === most[i] - 1)) {
+        stop();
+        remember();
       }
     }
 
@@ -480,7 +671,7 @@
       state.at = next;
       draw();
       clearTimeout(timer);
-      timer = setTimeout(remember, 300);
+      if (!playing) timer = setTimeout(remember, 300);
     }
 
     /** The window whose centre is nearest to the pointer. */
@@ -501,6 +692,7 @@
 
     root.addEventListener("input", (event) => {
       if (!event.target.name) return;
+      stop();
       if (event.target.type === "range") {
         const at = [...state.at];
         at[event.target.name.slice(2)] = Number(event.target.value);
@@ -516,7 +708,7 @@
         const { list, at } = slot(event.target.name);
         event.target.value = list[at];
       }
-      remember(event.target.type !== "range");
+      if (event.target.name) remember(event.target.type !== "range");
     });
     $("details").addEventListener("toggle", tabulate);
     root.addEventListener("submit", (event) => event.preventDefault());
@@ -524,13 +716,17 @@
       const link = event.target.closest(".ex-presets a");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
+      stop();
       ({ state, notices } = read(link.getAttribute("href")));
       render();
       remember(true);
     });
     panels.forEach((panel, side) => {
       const svg = panel.querySelector("svg");
-      const follow = (event) => go(pointed(event, side));
+      const follow = (event) => {
+        stop();
+        go(pointed(event, side));
+      };
       svg.addEventListener("pointerdown", follow);
       svg.addEventListener("pointermove", (event) => {
         if (event.pointerType === "mouse" || event.buttons) follow(event);
@@ -540,10 +736,27 @@
       const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
       const edges = { Home: [0, 0], End: reach().map((windows) => windows - 1) };
       if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (event.key in steps || event.key in edges) stop();
       if (event.key in steps) go(state.at.map((value, i) => value + steps[event.key][i]));
       else if (event.key in edges) go(edges[event.key]);
       else return;
       event.preventDefault();
+    });
+    const area = $("textarea");
+    $(".ex-take").addEventListener("click", () => paste(area.value));
+    area.addEventListener("paste", () => setTimeout(() => paste(area.value)));
+    // Who asks for less motion gets the same walk step by step.
+    say($(".ex-play"), still.matches ? "Next window" : "Play");
+    $(".ex-play").addEventListener("click", () => {
+      if (still.matches) step();
+      else if (playing) {
+        stop();
+        remember();
+      } else {
+        playing = setInterval(step, STEP);
+        say($(".ex-play"), "Pause");
+        step();
+      }
     });
     $(".ex-copy").addEventListener("click", async () => {
       const code = $("pre code");
@@ -561,6 +774,7 @@
     });
     if (!small) {
       window.addEventListener("popstate", () => {
+        stop();
         clearTimeout(timer);
         ({ state, notices } = read(location.search));
         render();

@@ -1,8 +1,10 @@
 """The padding explorer as a directive: `{explorer}`, or `{explorer} small` for the index.
 
-Its page gets the two scripts right after the markup, not deferred, so that the state in the address
-is drawn before the first paint; no other page loads them. They are kept out of html_static_path,
-all of whose scripts Jupyter Book adds to the head of every page.
+Its page gets the script right after the markup, not deferred, so that the state in the address
+is drawn before the first paint; no other page loads it. The sources are kept out of
+html_static_path, all of whose scripts Jupyter Book adds to the head of every page; here they are
+joined, for the small one without those of what it does not show. Without scripts a picture of its
+default case stands in the place of the small one: inside <noscript>, so that nobody else loads it.
 """
 
 import re
@@ -10,12 +12,26 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.images import get_image_size
 from sphinx.util.osutil import relative_uri
 
 FOLDER = Path(__file__).resolve().parents[1] / "_explorer"
-SCRIPTS = ("padding.js", "explorer.js")
 STYLE = "explorer.css"
-COMMENT_OR_INDENT = re.compile(r"^\s*//.*\n|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
+SHIPPED = {
+    "explorer.js": ("padding.js", "code.js", "paste.js", "explorer.js"),
+    "small.js": ("padding.js", "explorer.js"),
+    STYLE: (STYLE,),
+}
+COMMENT_OR_INDENT = re.compile(
+    r"^\s*//.*\n|(?<=[;,{]) // .*$|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE
+)
+PICTURE = FOLDER.parent / "_static" / "six-by-six.png"  # drawn at twice its size
+ALT = (
+    "Two drawings of a 6 by 6 input with kernel 3 and stride 2. Left, TensorFlow SAME: no zero "
+    "above or on the left, one row of zeros below, one column on the right; the first window "
+    "starts at cell (0, 0). Right, padding=1: zeros on every side; the first window starts at "
+    "(-1, -1). All nine windows differ by one cell in each direction."
+)
 
 
 class explorer(nodes.General, nodes.Element):
@@ -36,18 +52,28 @@ class Explorer(SphinxDirective):
         return [explorer(size=size)]
 
 
+def picture(page):
+    """The small explorer's picture for readers without scripts."""
+    width, height = (round(pixels / 2) for pixels in get_image_size(PICTURE))
+    address = relative_uri(page, f"_static/{PICTURE.name}")
+    return (
+        '<noscript><style>.explorer[data-explorer="small"] { display: none; }</style>'
+        f'<img class="ex-picture" src="{address}" alt="{ALT}" width="{width}" height="{height}">'
+        "</noscript>\n"
+    )
+
+
 def visit_explorer(self, node):
-    """Write the markup with its default case drawn in it, then the scripts."""
+    """Write the markup with its default case drawn in it, then the script."""
     page = self.builder.get_target_uri(self.builder.current_docname)
-    scripts = "".join(
-        f'<script src="{relative_uri(page, f"_static/explorer/{name}")}"></script>\n'
-        for name in SCRIPTS
-    )
+    size = node["size"]
+    script = relative_uri(page, f"_static/explorer/{size or 'explorer'}.js")
     markup = (FOLDER / "explorer.html").read_text(encoding="utf-8")
+    self.body.append(picture(page) if size else "")
     self.body.append(
-        f'<div class="explorer" data-explorer="{node["size"]}">{markup}</div>\n'
+        f'<div class="explorer" data-explorer="{size}" data-op="conv">{markup}</div>\n'
     )
-    self.body.append(scripts)
+    self.body.append(f'<script src="{script}"></script>\n')
     raise nodes.SkipNode
 
 
@@ -58,13 +84,13 @@ def add_style(app, page, template, context, doctree):
 
 
 def copy_files(app, exception):
-    """Copy the scripts and the style sheet into the site, without comments and indentation."""
+    """Put the scripts and the style sheet into the site, without comments and indentation."""
     if exception or app.builder.format != "html":
         return
     target = Path(app.outdir, "_static", "explorer")
     target.mkdir(exist_ok=True)
-    for name in (*SCRIPTS, STYLE):
-        text = (FOLDER / name).read_text(encoding="utf-8")
+    for name, parts in SHIPPED.items():
+        text = "".join((FOLDER / part).read_text(encoding="utf-8") for part in parts)
         (target / name).write_text(COMMENT_OR_INDENT.sub("", text), encoding="utf-8")
 
 
