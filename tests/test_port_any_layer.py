@@ -436,7 +436,6 @@ class Branches(torch.nn.Module):
 
 def one_of_each(axes):
     """Return layers of most kinds, for 3 channels and any size from 6 on."""
-    pair = (0, 1) if axes == 1 else ((0, 1),) * axes
     small = 2 if axes < 3 else 3  # below the stride, where TensorFlow keeps the rule
     kinds = [
         keras.Sequential(
@@ -447,20 +446,18 @@ def one_of_each(axes):
             ]
         ),
         of_rank(axes, "Conv")(4, small, 3, "same"),
-        of_rank(axes, "Conv")(4, 2, 1, "same", dilation_rate=3),
         of_rank(axes, "ConvTranspose")(4, 3, 2, "same"),
         of_rank(axes, "AveragePooling")(small, 3, "same"),
         of_rank(axes, "MaxPooling")(2),
-        of_rank(axes, "UpSampling")(2),
-        of_rank(axes, "ConvTranspose")(4, 2, 3),
-        of_rank(axes, "ZeroPadding")(pair),
-        of_rank(axes, "Cropping")(pair),
-        L.Dense(2, "softmax"),
     ]
-    if axes != 2:
-        return kinds[:7]
-    kinds += [L.DepthwiseConv2D(3, 2, "same"), L.SeparableConv2D(3, 1, 3, "same")]
-    return [*kinds, L.BatchNormalization()]
+    if axes == 2:
+        kinds += [L.Conv2D(4, 2, 1, "same", dilation_rate=3), L.UpSampling2D(2)]
+        kinds += [
+            L.DepthwiseConv2D(3, 2, "same"),
+            L.Cropping2D(1),
+            L.Dense(2, "softmax"),
+        ]
+    return kinds
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
@@ -698,10 +695,10 @@ REFUSED = {
     "BatchNormalization 'b': axis must be .*, got 2": lambda: built(
         L.BatchNormalization(2, name="b")
     ),
-    "BatchNormalization 'b': renorm must be False.*, got True": lambda: built(
+    "BatchNormalization 'b': renorm must be False, got True": lambda: built(
         L.BatchNormalization(renorm=True, name="b")
     ),
-    "BatchNormalization 'b': number of axes must be .* 5, got 6": lambda: built(
+    "BatchNormalization 'b': number of axes must be at most 5, got 6": lambda: built(
         L.BatchNormalization(name="b"), 2, 2, 2, 2, 3
     ),
     "BatchNormalization 'norm': data_format must be 'channels_f": axis_of_the_width,
