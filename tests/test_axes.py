@@ -1,13 +1,16 @@
 """`conv_same` and the layer table of chapter 10 against TensorFlow and Keras, axis by axis."""
 
 import ast
+import io
 import itertools
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
 import torch
@@ -20,7 +23,7 @@ from notebooks import load
 same_padding = load("01").same_padding
 conv2d_same = load("05").conv2d_same
 chapter = load("10")
-conv_same = chapter.conv_same
+conv_same, conv_transpose_same = chapter.conv_same, chapter.conv_transpose_same
 
 
 def integers(rng, shape, dtype="float32"):
@@ -291,6 +294,51 @@ def test_sizes_may_be_left_open_in_an_export():
     for n in (5, 8, 9):
         x = torch.arange(float(n)).reshape(1, 1, n)
         assert torch.equal(program.module()(x), Layer()(x))
+
+
+class Strided(torch.nn.Module):
+    """A recipe as a module, with its weight and stride 2."""
+
+    def __init__(self, recipe, weight):
+        """Keep both."""
+        super().__init__()
+        self.recipe, self.weight = recipe, weight
+
+    def forward(self, x):
+        """Return what the recipe makes of x."""
+        return self.recipe(x, self.weight, stride=2)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("taps", [3, 1])  # 1: the stride is larger than the kernel
+def test_one_trace_serves_every_size(axes, taps):
+    """torch.jit.trace and the ONNX export that rests on it, at other parities.
+
+    conv_same compares no size; conv_transpose_same only those of the weight, which are fixed.
+    """
+    rng = np.random.default_rng(axes)
+    weight = torch.from_numpy(rng.integers(-9, 10, (2, 2, *[taps] * axes))).float()
+    small, *others = (
+        torch.from_numpy(rng.integers(-9, 10, (1, 2, *size[:axes]))).float()
+        for size in ((8, 9, 7), (11, 14, 6), (9, 8, 8))
+    )
+    for recipe in (conv_same, conv_transpose_same):
+        layer = Strided(recipe, weight)
+        with warnings.catch_warnings():
+            strict = "error" if recipe is conv_same else "ignore"
+            warnings.simplefilter(strict, torch.jit.TracerWarning)
+            traced = torch.jit.trace(layer, small)
+        file = io.BytesIO()
+        open_sizes = {axis: f"size_{axis}" for axis in range(2, 2 + axes)}
+        names = {"input_names": ["x"], "dynamic_axes": {"x": open_sizes}}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is deprecated
+            torch.onnx.export(layer, (small,), file, dynamo=False, **names)
+        session = onnxruntime.InferenceSession(file.getvalue())
+        for x in others:
+            wanted = layer(x)
+            assert torch.equal(traced(x), wanted)
+            assert np.array_equal(session.run(None, {"x": x.numpy()})[0], wanted)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
