@@ -349,6 +349,16 @@ ACTIVATIONS = (
 ).split()
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation(name):
+    """As a layer and as an argument, to 1e-5."""
+    rng = np.random.default_rng(0)
+    compare(L.Activation(name), rng, [(4, 5)], 3, exact=False)
+    layer = filled(L.Conv2D(3, 1, activation=name), rng, 4, 5, 1)
+    layer.set_weights([w / 9 for w in layer.get_weights()])
+    compare(layer, rng, [(4, 5)], 1, exact=False)
+
+
 @settings(max_examples=examples(100))
 @given(st.data(), seeds)
 def test_layers_that_round(data, seed):
