@@ -148,9 +148,7 @@ def pools(draw, mean):
     rank, kernel, stride, dilation = draw(axes())
     dilation = (1,) * rank if mean else dilation
     reach = reach_of(kernel, dilation)
-    # PyTorch's limits: a 1-D maximum forgets the dilation, 3-D the padding
-    half = kernel if rank == 1 else [r + 1 for r in reach]
-    padding = tuple(draw(st.integers(0, k // 2)) for k in half)
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     ceil = draw(st.booleans())
     options = {"stride": draw(st.sampled_from([stride, None])), "padding": padding}
     options["ceil_mode"] = ceil
@@ -162,7 +160,8 @@ def pools(draw, mean):
         options["dilation"] = dilation
     kind = getattr(nn, f"{'Avg' if mean else 'Max'}Pool{rank}d")
     least = [max(1, r + 1 - 2 * p) for r, p in zip(reach, padding, strict=True)]
-    least = kernel if rank == 3 else least
+    if rank == 3:  # PyTorch asks for as much, whatever the padding
+        least = [max(pair) for pair in zip(kernel, least, strict=True)]
     return kind(kernel, **options), three_sizes(draw, least)
 
 
