@@ -813,3 +813,66 @@ def test_round_trips():
         back = keras_to_torch(chapter.torch_to_keras(module.eval(), size))
         x = torch.from_numpy(integers(rng, (2, channels, *size)))
         torch.testing.assert_close(back(x), module(x), rtol=1e-6, atol=1e-5)
+
+
+def test_training_of_batch_normalization():
+    """The outputs and the running mean agree; the running variance has n - 1 for n."""
+    rng = np.random.default_rng(0)
+    norm = filled(L.BatchNormalization(momentum=0.75), rng, 4, 5, 3)
+    module, x = keras_to_torch(norm).train(), integers(rng, (2, 4, 5, 3))
+    old = values(norm.moving_variance)
+    y = module(torch.from_numpy(channels_first(x).copy())).detach()
+    wanted = channels_first(norm(x, training=True))
+    np.testing.assert_allclose(y, wanted, 1e-5, 1e-4)
+    np.testing.assert_allclose(
+        module.running_mean, values(norm.moving_mean), 1e-5, 1e-6
+    )
+    new, n = values(norm.moving_variance), 2 * 4 * 5
+    ours = 0.75 * old + (new - 0.75 * old) * n / (n - 1)
+    np.testing.assert_allclose(module.running_var, ours, 1e-5)
+
+
+class Joined(torch.nn.Module):
+    """A graph whose branches are joined by one function."""
+
+    def __init__(self, join):
+        """Keep the function."""
+        super().__init__()
+        self.conv, self.join = torch.nn.Conv2d(3, 3, 3, 2, 1), join
+
+    def forward(self, x):
+        """Return the function of two convolutions of x."""
+        return self.join(self.conv(x), self.conv(x + x))
+
+
+def test_graphs_to_keras():
+    """The chapter's network at its size, and each function of its three with open ones."""
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    joins = (torch.add, lambda a, b: torch.cat([a, b], dim=1))
+    joins += (lambda a, b: torch.cat((a, b), 1), lambda a, b: torch.relu(a) + b)
+    cases = [(Joined(join), (None, None)) for join in joins]
+    for module, size in [*cases, (chapter.ResUNet(), (59, 77))]:
+        model = chapter.graph_to_keras(module.eval(), (*size, 3))
+        x = integers(rng, (2, *((59, 77) if size[0] else (8, 9)), 3))
+        y = module(torch.from_numpy(channels_first(x).copy())).detach()
+        scale = float(abs(y).max())
+        np.testing.assert_allclose(channels_first(model(x)), y, 0, 1e-5 * scale)
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda a, b: a - b,
+        lambda a, b: torch.cat([a, b], dim=2),
+        lambda a, b: torch.cat([a, b]),
+        lambda a, b: torch.add(a, b, alpha=2),
+        lambda a, b: a.flatten(1),
+        lambda a, b: a + 1,
+        lambda a, b: a + torch.amax(b, (2, 3)),
+    ],
+)
+def test_graphs_to_keras_refuse_other_functions(join):
+    """What is not addition of tensors, a join of channels or relu is named."""
+    with pytest.raises(ValueError, match="forward must only add, torch.cat or relu"):
+        chapter.graph_to_keras(Joined(join), (None, None, 3))
