@@ -242,9 +242,12 @@ def load(name):
     """Return a module of the functions and classes printed in a chapter.
 
     Only imports, environment settings and definitions are executed, so nothing is drawn or run.
-    `name` is the chapter's file name or a beginning of it.
+    `name` is the chapter's file name or a beginning of it. A chapter is loaded once, so that its
+    classes stay the same objects, as pickle wants.
     """
     (path,) = find_chapters([name])
+    if path.stem in sys.modules:
+        return sys.modules[path.stem]
     kept = []
     for cell in code_cells(read(path)):
         for node in parse(cell).body:

@@ -276,7 +276,7 @@
       if (pool) out.push("Keras’s pools take no dilation.");
       else if (strided && op === "transposed") out.push("Keras refuses stride with dilation.");
       else if (strided) {
-        out.push("Keras and tf.nn.convolution refuse stride with dilation; tf.nn.conv2d computes it on the CPU.");
+        out.push("Keras's Conv2D and tf.nn.convolution refuse stride with dilation; tf.nn.conv2d computes it on the CPU.");
       }
     }
     if (kind === "same" && op === "conv" && strided) {
