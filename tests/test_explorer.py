@@ -499,8 +499,8 @@ def test_code_does_what_it_claims(rules, framework):
 
 
 REFUSALS = [
-    (layer("conv", 8, 3, 2, 2), RULES[0], "Keras and tf.nn.convolution refuse"),
-    (layer("conv", 8, 3, 2, 2), RULES[1], "Keras and tf.nn.convolution refuse"),
+    (layer("conv", 8, 3, 2, 2), RULES[0], "Keras's Conv2D and tf.nn.convolution refuse"),
+    (layer("conv", 8, 3, 2, 2), RULES[1], "Keras's Conv2D and tf.nn.convolution refuse"),
     (layer("conv", 8, 3, 1, 2), RULES[2], "ONNX Runtime refuses SAME_UPPER"),
     (layer("conv", 8, 1, 1, 2), RULES[3], "ONNX Runtime refuses SAME_LOWER"),
     (layer("max", 6, 2, 3), RULES[2], "ONNX Runtime refuses SAME_UPPER"),
@@ -942,7 +942,7 @@ EXAMPLES = [
     (
         "Dilated",
         "Shifted by 1 pixel.",
-        "Keras and tf.nn.convolution refuse stride with",
+        "Keras's Conv2D and tf.nn.convolution refuse stride with",
     ),
     (
         "Transposed",

@@ -227,8 +227,7 @@ def test_frozen_padding_of_efficient_net_is_thawed():
     with pytest.warns(
         UserWarning, match="depthwise_conv_pad"
     ):  # of stride 1, never run
-        pads = [n for n, m in thawed.named_modules() if type(m) is nn.ZeroPad2d]
-        use_same_padding(thawed, thaw=pads)
+        use_same_padding(thawed, thaw=chapter.frozen_pairs(thawed))
     assert changed(thawed) == (5, 0)
     frozen = []
     for size in SIZES:
