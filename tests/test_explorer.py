@@ -499,8 +499,16 @@ def test_code_does_what_it_claims(rules, framework):
 
 
 REFUSALS = [
-    (layer("conv", 8, 3, 2, 2), RULES[0], "Keras's Conv2D and tf.nn.convolution refuse"),
-    (layer("conv", 8, 3, 2, 2), RULES[1], "Keras's Conv2D and tf.nn.convolution refuse"),
+    (
+        layer("conv", 8, 3, 2, 2),
+        RULES[0],
+        "Keras's Conv2D and tf.nn.convolution refuse",
+    ),
+    (
+        layer("conv", 8, 3, 2, 2),
+        RULES[1],
+        "Keras's Conv2D and tf.nn.convolution refuse",
+    ),
     (layer("conv", 8, 3, 1, 2), RULES[2], "ONNX Runtime refuses SAME_UPPER"),
     (layer("conv", 8, 1, 1, 2), RULES[3], "ONNX Runtime refuses SAME_LOWER"),
     (layer("max", 6, 2, 3), RULES[2], "ONNX Runtime refuses SAME_UPPER"),
