@@ -94,9 +94,8 @@ class Later:
         try:
             return getattr(importlib.import_module(self.package), name)
         except ImportError as error:
-            raise ImportError(
-                f"{self.needed_by} needs {self.package}: {error}"
-            ) from error'''
+            needed = f"{self.package} is needed by {self.needed_by}"
+            raise ImportError(f"{needed}: {error}") from error'''
 
 
 class Import(NamedTuple):

@@ -20,8 +20,8 @@ def link_files(app, doctree):
     page = app.builder.get_target_uri(app.env.docname)
     for link in list(doctree.findall(pending_xref)):
         if link["reftarget"] in FILES:
-            address = relative_uri(page, link["reftarget"])
-            link.replace_self(nodes.reference("", "", *link.children, refuri=address))
+            target = {"refuri": relative_uri(page, link["reftarget"]), "internal": True}
+            link.replace_self(nodes.reference("", "", *link.children, **target))
 
 
 def add_files(app, exception):
