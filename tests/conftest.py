@@ -45,9 +45,10 @@ REPOSITORY = {
 def copy_sources(folder):
     """Copy all that the build reads, and no .git, to `folder`."""
     folder.mkdir()
-    for name in ("_config.yml", "_toc.yml"):
+    files = "_config.yml", "_toc.yml", "CITATION.cff", "LICENSE", "requirements.txt"
+    for name in files:
         shutil.copy(ROOT / name, folder)
-    for name in ("book", "notebooks"):
+    for name in ("book", "notebooks", "tools"):
         ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     return folder

@@ -151,33 +151,43 @@ def names_for_defining(source):
     return used_names(ast.unparse(tree))
 
 
-def recap_names(path, known):
-    """Return the functions of other chapters that the chapter needs, in an order that works.
-
-    That is the order of `known`, but what a definition needs at once comes before it. A name that
-    the chapter assigns itself is its own, whatever other chapters define.
-    """
-    cells = [ast.unparse(parse(cell)) for cell in code_cells(read(path), recap=False)]
-    others = {name for name, (home, _) in known.items() if home != path}
-    needed, waiting = set(), ["\n".join(cells)]
+def needed_names(sources, known):
+    """Return the functions of `known` that some sources need, at once or through others."""
+    needed, waiting = set(), list(sources)
     while waiting:
-        for name in used_names(waiting.pop()) & others - needed:
+        for name in used_names(waiting.pop()) & set(known) - needed:
             needed.add(name)
             waiting.append(known[name][1])
+    return needed
+
+
+def in_working_order(names, known):
+    """Return names in the order of `known`, but what a definition needs at once before it."""
     ordered = []
 
     def add(name):
         """Append a name after those that its definition needs."""
+        at_once = names_for_defining(known[name][1]) & set(names)
         for other in known:
-            if other != name and other in names_for_defining(known[name][1]) & needed:
+            if other != name and other in at_once:
                 add(other)
         if name not in ordered:
             ordered.append(name)
 
     for name in known:
-        if name in needed:
+        if name in names:
             add(name)
     return ordered
+
+
+def recap_names(path, known):
+    """Return the functions of other chapters that the chapter needs, in an order that works.
+
+    A name that the chapter assigns itself is its own, whatever other chapters define.
+    """
+    cells = [ast.unparse(parse(cell)) for cell in code_cells(read(path), recap=False)]
+    others = {name: home for name, home in known.items() if home[0] != path}
+    return in_working_order(needed_names(["\n".join(cells)], others), known)
 
 
 def recap_cells(path, known):
