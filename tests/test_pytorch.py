@@ -1206,7 +1206,7 @@ class Blocks(nn.Module):
         """Return the maps of x."""
         x = self.pool(self.norm(self.stem(x)).relu())
         x = self.second(self.first(x).relu()) + self.short(x)
-        return self.counted(self.last(self.mean(x)))
+        return self.last(self.mean(self.counted(x)))
 
 
 def keras_blocks(model, axes):
@@ -1222,9 +1222,8 @@ def keras_blocks(model, axes):
     a = keras.layers.ReLU(name="relu_2")(conv(6, 3, strides=2, name="first")(x))
     a = conv(6, 3, dilation_rate=2, name="second")(a)
     x = keras.layers.Add(name="add")([a, conv(6, 1, strides=2, name="short")(x)])
-    x = mean(2, 2, "same", name="mean")(x)
-    x = mean(3, 1, "same", name="counted")(conv(3, 4, strides=2, name="last")(x))
-    result = keras.Model(image, x)
+    x = mean(2, 2, "same", name="mean")(mean(3, 1, "same", name="counted")(x))
+    result = keras.Model(image, conv(3, 4, strides=2, name="last")(x))
     for name, module in model.named_children():
         state = [t.numpy() for t in module.state_dict().values() if t.dim()]
         if state and state[0].ndim > 1:
