@@ -504,3 +504,65 @@ def test_the_rank_is_that_of_the_kernel():
             chapter.pool_same(
                 x[0] if len(kernel_size) == 3 else x[0, 0], kernel_size, kernel_size
             )
+
+
+RANKS = {1: (chapter.max_pool1d_same, chapter.avg_pool1d_same)}
+RANKS[3] = (chapter.max_pool3d_same, chapter.avg_pool3d_same)
+
+
+@given(st.sampled_from([1, 3]), st.data(), st.integers(0, 2**32 - 1))
+@settings(max_examples=examples(100))
+def test_pools_of_one_and_three_axes(axes, data, seed):
+    """The law's values bit for bit, and TensorFlow's where it keeps the law; means to 1e-6.
+
+    In 3-D that is where no stride is larger than its kernel (chapter 10).
+    """
+    most = 24 if axes == 1 else 6
+    size = data.draw(st.tuples(*[st.integers(1, most)] * axes))
+    kernel, stride = (
+        data.draw(st.tuples(*[st.integers(1, 6)] * axes)) for _ in range(2)
+    )
+    x = np.random.default_rng(seed).integers(-2048, 0, (2, 3, *size)).astype("float32")
+    for mean, pool in enumerate(RANKS[axes]):
+        y = pool(torch.from_numpy(x), kernel, stride).numpy()
+        assert torch.equal(
+            pool(torch.from_numpy(x[0]), kernel, stride), torch.from_numpy(y[0])
+        )
+        tolerance = 1e-6 * mean
+        wanted = pool_by_hand(x, kernel, stride, mean)
+        np.testing.assert_allclose(y, wanted, tolerance, tolerance)
+        if axes == 3 and any(s > k for s, k in zip(stride, kernel, strict=True)):
+            continue
+        tf_pool = getattr(tf.nn, f"{('max', 'avg')[mean]}_pool{axes}d")
+        wanted = tf_pool(np.moveaxis(x, 1, -1), kernel, stride, "SAME").numpy()
+        np.testing.assert_allclose(y, np.moveaxis(wanted, -1, 1), tolerance, tolerance)
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_one_and_three_axes_take_what_two_take(axes):
+    """One number for all axes, stride None, integers; refusals name the argument."""
+    maximum, mean = RANKS[axes]
+    x = torch.arange(float(2 * 5**axes)).reshape(1, 2, *(5,) * axes)
+    assert torch.equal(maximum(x, 3), maximum(x, (3,) * axes, (3,) * axes))
+    assert torch.equal(maximum(x.int(), 3, 2), maximum(x, 3, 2).int())
+    for pool in (maximum, mean):
+        for wrong in (0, 1.5, True, (2,) * (axes + 1)):
+            for name in ("kernel_size", "stride"):
+                with pytest.raises(ValueError, match=f"^{name} must be .* got"):
+                    pool(x, **({"kernel_size": 3} | {name: wrong}))
+        for shape in ((5,) * axes, (1, 1, 2, *(5,) * axes), (1, 1, *(0,) * axes)):
+            with pytest.raises(ValueError, match="^x must .* got shape"):
+                pool(torch.zeros(shape), 3)
+    with pytest.raises(ValueError, match="^x must be of a floating-point dtype"):
+        mean(x.int(), 3)
+
+
+def test_a_sequence_in_a_pool_of_images_is_pooled_over_its_channels():
+    """The trap that the chapter shows, in PyTorch's own pools too; the 1-D pool is Keras's."""
+    x = np.random.default_rng(0).integers(-99, 0, (2, 4, 7)).astype("float32")
+    wanted = tf.nn.max_pool1d(x.transpose(0, 2, 1), 3, 1, "SAME").numpy()
+    wanted, x = torch.from_numpy(wanted.transpose(0, 2, 1).copy()), torch.from_numpy(x)
+    assert torch.equal(chapter.max_pool1d_same(x, 3, 1), wanted)
+    wrong = chapter.max_pool2d_same(x, 3, 1)
+    assert wrong.shape == wanted.shape and not torch.equal(wrong, wanted)
+    assert torch.equal(F.max_pool2d(x, 3, 1, 1), wrong)

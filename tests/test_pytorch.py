@@ -178,12 +178,12 @@ def test_pools_equal_tensorflow(size, kernel, stride, seed):
 @given(
     pairs(sizes, sizes), pairs(sizes, sizes), pairs(sizes, sizes), pairs(sizes, sizes)
 )
-def test_same_padding_2d_is_chapter_1(size, kernel, stride, dilation):
+def test_same_padding_of_is_chapter_1(size, kernel, stride, dilation):
     """The branchless law for tensors is `same_padding` on each axis."""
     axes = zip(size, kernel, stride, dilation, strict=True)
     wanted = [chapter.same_padding(*axis) for axis in axes]
     assert (
-        chapter.same_padding_2d(torch.empty(1, *size), kernel, stride, dilation)
+        chapter.same_padding_of(torch.empty(1, *size), kernel, stride, dilation)
         == wanted
     )
 
@@ -406,14 +406,17 @@ def test_layers_without_a_same_counterpart(layer, message):
     assert type(first) is nn.Conv2d, "refused, but changed in part"
 
 
-def integer_model():
+def integer_model(axes=2):
     """Return a small port of integer weights: strided, depthwise and dilated, with both pools."""
+    conv, maximum, mean = (
+        getattr(nn, f"{kind}{axes}d") for kind in ("Conv", "MaxPool", "AvgPool")
+    )
     model = nn.Sequential(
-        nn.Conv2d(2, 4, 3, stride=2, padding=1),
-        nn.Conv2d(4, 4, (5, 3), stride=(2, 1), padding=(2, 1), groups=4),
-        nn.MaxPool2d(3, stride=2, padding=1),
-        nn.Conv2d(4, 3, 3, padding=2, dilation=2),
-        nn.AvgPool2d(2, stride=2, ceil_mode=True),
+        conv(2, 4, 3, stride=2, padding=1),
+        conv(4, 4, (5, 3, 4)[:axes], (2, 1, 2)[:axes], (2, 1, 1)[:axes], groups=4),
+        maximum(3, stride=2, padding=1),
+        conv(4, 3, 3, padding=2, dilation=2),
+        mean(2, stride=2, ceil_mode=True),
     ).requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
@@ -430,7 +433,7 @@ def integers(*shape):
 
 def in_onnx_runtime(model, size, dynamic):
     """Return a function of a tensor that runs the exported model, for `size` or for every size."""
-    dims = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    dims = {axis: torch.export.Dim(f"size_{axis}") for axis in range(2, 2 + len(size))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -521,7 +524,7 @@ class NativeWhereCompiled(nn.Module):
 
     def forward(self, x):
         """Return the SAME convolution of x with ones."""
-        padding = chapter.same_padding_2d(x, (3, 3), (2, 2))
+        padding = chapter.same_padding_of(x, (3, 3), (2, 2), (1, 1))
         both = [before + 2 * (after - before) for before, after in padding]
         top, left = (after - before for before, after in padding)
         return F.conv2d(x, torch.ones(3, 2, 3, 3), None, 2, both)[..., top:, left:]
@@ -630,30 +633,41 @@ def test_ceil_mode_without_padding_is_taken_for_what_it_is():
     st.integers(1, 3),
     st.integers(0, 9),
     st.booleans(),
+    st.integers(1, 3),
 )
-def test_the_verdict_is_what_running_the_layer_says(k, s, d, p, ceil):
-    """SAME at every size, some or none: by comparing values, for convolutions and max pools."""
+def test_the_verdict_is_what_running_the_layer_says(k, s, d, p, ceil, axes):
+    """SAME at every size, some or none: by comparing values, for convolutions and max pools.
+
+    Along the last of one to three axes; the others have kernel 1.
+    """
     pool = ceil or d == 1 and p <= k // 2 and p > 0
     if pool and (p > k // 2 or d > 1 or not (p or ceil)):
         return
-    layer = (
-        nn.MaxPool2d((1, k), (1, s), (0, p), ceil_mode=ceil)
-        if pool
-        else nn.Conv2d(1, 1, (1, k), (1, s), (0, p), (1, d), bias=False)
+    one = (1,) * (axes - 1)
+    kernel, stride, dilation, padding = (
+        (*one, k),
+        (*one, s),
+        (*one, d),
+        (0,) * (axes - 1),
     )
-    if not pool:
-        layer.weight = nn.Parameter(integers(1, 1, 1, k) ** 2 + 1, requires_grad=False)
+    if pool:
+        make = getattr(nn, f"MaxPool{axes}d")
+        layer = make(kernel, stride, (*padding, p), ceil_mode=ceil)
+        same = partial(chapter.pool_same, kernel_size=kernel, stride=stride)
+    else:
+        weight = (integers(k) ** 2 + 1).reshape(1, 1, *kernel)
+        make = getattr(nn, f"Conv{axes}d")
+        layer = make(1, 1, kernel, stride, (*padding, p), dilation, bias=False)
+        layer.load_state_dict({"weight": weight})
+        same = partial(
+            chapter.conv_same, weight=weight, stride=stride, dilation=dilation
+        )
     outcomes = set()
     reach = (k - 1) * d
     for n in range(2 * reach + 1, 2 * reach + 1 + 2 * s):  # no window sees all cells
-        x = torch.arange(1.0, n + 1).reshape(1, 1, 1, n) ** 3
-        for image in (x, -x, x.flip(3)):
-            wanted = (
-                chapter.max_pool2d_same(image, (1, k), (1, s))
-                if pool
-                else conv2d_same(image, layer.weight, None, (1, s), (1, d))
-            )
-            y = layer(image)
+        x = torch.arange(1.0, n + 1).reshape(1, 1, *one, n) ** 3
+        for image in (x, -x, x.flip(-1)):
+            y, wanted = layer(image), same(image)
             outcomes.add((n, y.shape == wanted.shape and bool((y == wanted).all())))
     sizes_ = {n for n, _ in outcomes}
     wrong = {n for n, equal in outcomes if not equal}
@@ -1078,17 +1092,22 @@ def test_the_warning_names_the_chapter():
     """Issue 9.12: where the layers that stay are dealt with."""
     layers = (
         nn.ConvTranspose2d(1, 1, 3, 2, 1),
-        nn.Conv1d(1, 1, 3, padding=1),
-        nn.MaxPool3d(3, 2, 1),
-        nn.LazyConv2d(1, 3, 2, 1),
+        nn.ConvTranspose1d(1, 1, 3, 2, 1, output_padding=1),
+        nn.ConvTranspose3d(1, 1, 4, 2, 1),  # SAME at every size
+        nn.ConvTranspose2d(1, 1, 3, 2),  # VALID
+        nn.AdaptiveAvgPool2d(2),  # does not pad
+        nn.LazyConv1d(1, 3, 2, 1),
         nn.ReflectionPad2d(1),
+        nn.LPPool1d(2, 3, ceil_mode=True),
+        nn.Unfold(3, padding=1),
     )
     expected = (
-        "left alone 0 (ConvTranspose2d): chapter 9; 1 (Conv1d), 2 (MaxPool3d): "
-        "chapter 10; 3 (LazyConv2d): run the model once first; "
-        "4 (ReflectionPad2d): padding of its own"
+        "changed nothing and left alone 0 (ConvTranspose2d), 1 (ConvTranspose1d): "
+        "call conv_transpose_same instead, chapter 10; "
+        "5 (LazyConv1d): run the model once first; "
+        "6 (ReflectionPad2d), 7 (LPPool1d), 8 (Unfold): padding of its own"
     )
-    with pytest.warns(UserWarning, match=re.escape(expected)):
+    with pytest.warns(UserWarning, match=re.escape(expected) + "$"):
         use_same_padding(nn.Sequential(*layers))
 
 
@@ -1106,3 +1125,296 @@ def test_autocast_half_pickle_and_one_training_step():
     loss = model(x).square().mean()
     loss.backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+# One and three axes: the same contract.
+
+CONVS = {axes: getattr(chapter, f"Conv{axes}dSame") for axes in (1, 2, 3)}
+
+
+def run_conv_same(x, weight, bias, stride, dilation, groups):
+    """Run the layer of x's rank that holds the given parameters, and `conv_same`."""
+    inputs, outputs = weight.shape[1] * groups, weight.shape[0]
+    sizes = weight.shape[2:], stride
+    how = {"dilation": dilation, "groups": groups, "dtype": x.dtype}
+    layer = CONVS[len(stride)](inputs, outputs, *sizes, **how)
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer(x), chapter.conv_same(x, weight, bias, stride, dilation, groups)
+
+
+def conv_by_the_law(x, weight, bias, stride, dilation, groups):
+    """Return the convolution of x padded by chapter 1's `same_padding`, axis by axis."""
+    zeros = []
+    for axis in zip(x.shape[2:], weight.shape[2:], stride, dilation, strict=True):
+        zeros = [*chapter.same_padding(*axis), *zeros]
+    convolve = getattr(F, f"conv{len(stride)}d")
+    return convolve(F.pad(x, zeros), weight, bias, stride, 0, dilation, groups)
+
+
+@settings(max_examples=examples(200))
+@given(st.data(), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1))
+def test_layers_of_one_and_three_axes(data, axes, seed):
+    """Values and gradients of the law, bit for bit, and TensorFlow's where it keeps the law.
+
+    In 3-D that is not where a stride is larger than its kernel, nor with dilation or groups.
+    """
+    numbers = partial(st.tuples, *[st.integers(1, 5 if axes == 1 else 4)] * axes)
+    size = data.draw(st.tuples(*[st.integers(1, 14 if axes == 1 else 6)] * axes))
+    kernel, stride, dilation = (data.draw(numbers()) for _ in range(3))
+    groups = data.draw(st.sampled_from([1, 1, 2]))
+    if data.draw(st.booleans()):
+        dilation, groups = (1,) * axes, 1
+    rng = np.random.default_rng(seed)
+    shapes = (2, 2 * groups, *size), (3 * groups, 2, *kernel), (3 * groups,)
+    arrays = [rng.integers(-9, 10, shape).astype("float64") for shape in shapes]
+    x, weight, bias = map(torch.from_numpy, arrays)
+    x.requires_grad_()
+    how = stride, dilation, groups
+    wanted = conv_by_the_law(x, weight, bias, *how)
+    upstream = torch.from_numpy(rng.integers(-9, 10, wanted.shape).astype("float64"))
+    (gradient,) = torch.autograd.grad(wanted, x, upstream)
+    for y in run_conv_same(x, weight, bias, *how):
+        assert torch.equal(y, wanted)
+        assert torch.equal(torch.autograd.grad(y, x, upstream)[0], gradient)
+    layer = run_conv_same(x[0], weight, bias, *how)[0]  # without a batch axis
+    assert torch.equal(layer, wanted[0])
+    if max(dilation) > 1 or groups > 1:
+        return
+    if axes == 1 or all(s <= k for s, k in zip(stride, kernel, strict=True)):
+        steps = stride if axes == 1 else (1, *stride, 1)
+        operation = tf.nn.conv1d if axes == 1 else tf.nn.conv3d
+        kernel = np.moveaxis(arrays[1], (0, 1), (-1, -2))
+        y = operation(np.moveaxis(arrays[0], 1, -1), kernel, steps, "SAME") + arrays[2]
+        assert np.array_equal(np.moveaxis(y.numpy(), -1, 1), wanted.detach())
+
+
+class Blocks(nn.Module):
+    """A residual network of one, two or three axes: an audio or a video classifier's layers."""
+
+    def __init__(self, axes):
+        """Build the layers; the stem is that of M5 in 1-D, kernel 80 and stride 4."""
+        super().__init__()
+        conv = getattr(nn, f"Conv{axes}d")
+        norm = getattr(nn, f"BatchNorm{axes}d")
+        maximum, mean = (getattr(nn, f"{kind}Pool{axes}d") for kind in ("Max", "Avg"))
+        kernel, stride, padding = (80, 4, 38) if axes == 1 else (5, 2, 2)
+        self.stem = conv(2, 4, kernel, stride, padding, bias=False)
+        self.norm = norm(4)
+        self.pool = maximum(3, 2, 1)
+        self.first = conv(4, 6, 3, 2, 1)
+        self.second = conv(6, 6, 3, 1, 2, 2)
+        self.short = conv(4, 6, 1, 2)
+        self.mean = mean(2, 2, ceil_mode=True)
+        self.last = conv(6, 3, 4, 2, 1)
+        self.counted = mean(3, 1, 1)
+
+    def forward(self, x):
+        """Return the maps of x."""
+        x = self.pool(self.norm(self.stem(x)).relu())
+        x = self.second(self.first(x).relu()) + self.short(x)
+        return self.last(self.mean(self.counted(x)))
+
+
+def keras_blocks(model, axes):
+    """Return the Keras model with 'same' padding and the weights of a Blocks."""
+    conv = partial(getattr(keras.layers, f"Conv{axes}D"), padding="same")
+    maximum = getattr(keras.layers, f"MaxPooling{axes}D")
+    mean = getattr(keras.layers, f"AveragePooling{axes}D")
+    image = keras.Input((*[None] * axes, 2))
+    kernel, stride = (80, 4) if axes == 1 else (5, 2)
+    x = conv(4, kernel, strides=stride, use_bias=False, name="stem")(image)
+    x = keras.layers.BatchNormalization(epsilon=model.norm.eps, name="norm")(x)
+    x = maximum(3, 2, "same", name="pool")(keras.layers.ReLU(name="relu_1")(x))
+    a = keras.layers.ReLU(name="relu_2")(conv(6, 3, strides=2, name="first")(x))
+    a = conv(6, 3, dilation_rate=2, name="second")(a)
+    x = keras.layers.Add(name="add")([a, conv(6, 1, strides=2, name="short")(x)])
+    x = mean(2, 2, "same", name="mean")(mean(3, 1, "same", name="counted")(x))
+    result = keras.Model(image, conv(3, 4, strides=2, name="last")(x))
+    for name, module in model.named_children():
+        state = [t.numpy() for t in module.state_dict().values() if t.dim()]
+        if state and state[0].ndim > 1:
+            state[0] = np.moveaxis(state[0], (0, 1), (-1, -2))
+        result.get_layer(name).set_weights(state)
+    return result
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_a_network_of_one_or_three_axes_equals_keras(axes):
+    """Equal up to rounding at even, odd and mixed sizes; with PyTorch's padding it was not."""
+    model = with_random_state(
+        Blocks(axes)
+    ).float()  # TensorFlow's MaxPool3D takes no float64
+    judge = keras_blocks(model, axes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is left alone
+        fixed = use_same_padding(copy.deepcopy(model))
+    for size in ((640,), (501,)) if axes == 1 else ((32, 24, 40), (31, 26, 33)):
+        x = np.random.default_rng(0).normal(size=(1, 2, *size)).astype("float32")
+        wanted = np.moveaxis(judge(np.moveaxis(x, 1, -1)).numpy(), -1, 1)
+        y, wrong = (m(torch.from_numpy(x)).detach().numpy() for m in (fixed, model))
+        assert np.abs(y - wanted).max() < 1e-5 * np.abs(wanted).max()
+        same_shape = wrong.shape == wanted.shape
+        assert not same_shape or np.abs(wrong - wanted).max() > 1e-2 * wanted.max()
+    kinds = {type(m).__name__ for m in fixed.children()}
+    named = {f"Conv{axes}dSame", f"MaxPool{axes}dSame", f"AvgPool{axes}dSame"}
+    assert named <= kinds and list(fixed.state_dict()) == list(model.state_dict())
+    assert type(fixed.short) is getattr(nn, f"Conv{axes}d")
+    x = torch.from_numpy(x)
+    assert torch.equal(pickle.loads(pickle.dumps(fixed))(x), fixed(x))
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def port(request):
+    """An integer model of one or three axes, its size, and other sizes."""
+    sizes_ = ((9, 12, 10), (10, 9, 13), (1, 2, 3), (16, 15, 6))
+    if request.param == 1:
+        sizes_ = (30,), (31,), (1,), (64,)
+    return integer_model(request.param), *sizes_
+
+
+def test_other_readers_of_one_and_three_axes(port, fresh_compiler):
+    """torch.jit.trace, torch.fx, torch.export and torch.compile: one program, every size."""
+    model, size, *others = port
+    x = integers(1, 2, *size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        traced = torch.jit.trace(model, x)
+    graph = torch.fx.symbolic_trace(model)
+    called = {n.target for n in graph.graph.nodes if n.op == "call_function"}
+    assert chapter.conv_same in called
+    open_sizes = {axis: torch.export.Dim.DYNAMIC for axis in range(2, x.dim())}
+    program = torch.export.export(model, (x,), dynamic_shapes=(open_sizes,)).module()
+    compiled = torch.compile(model, backend="eager", dynamic=True)
+    for other in (size, *others):
+        x = integers(1, 2, *other)
+        for run in (traced, graph, compiled):
+            assert torch.equal(run(x), model(x)), other
+        if min(other) > 8:  # torch.export has a guard against a size of 1 on the way
+            assert torch.equal(program(x), model(x)), other
+
+
+def test_onnx_of_one_and_three_axes(port):
+    """With open sizes, through the exporter of today: one file for every size."""
+    model, size, *others = port
+    run = in_onnx_runtime(model, size, dynamic=True)
+    for other in (size, *others):
+        x = integers(1, 2, *other)
+        assert np.array_equal(run(x), model(x)), other
+
+
+def test_one_axis_compiled_by_inductor(inductor, fresh_compiler):
+    """Conv1dSame on the default backend, with an open length."""
+    layer = chapter.Conv1dSame(2, 3, 3, stride=2).requires_grad_(False)
+    for parameter in layer.parameters():
+        parameter.copy_(integers(*parameter.shape))
+    compiled = torch.compile(layer, dynamic=True)
+    for n in (6, 7, 10, 5, 13):
+        x = integers(1, 2, n)
+        assert torch.equal(compiled(x), layer(x))
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_an_exported_maximum_survives_quantisation(axes, tmp_path):
+    """At a fixed size the pools carry their pads, so that no -inf meets an int8 scale."""
+    quantization = pytest.importorskip(
+        "onnxruntime.quantization", reason="no onnxruntime.quantization"
+    )
+    model = integer_model(axes)[:3]
+    x = integers(1, 2, *(16, 18, 14)[:axes])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        how = {"dynamo": True, "verbose": False, "input_names": ["x"]}
+        program = torch.onnx.export(model, (x,), **how).model_proto
+    kinds = [node.op_type for node in program.graph.node]
+    assert kinds.count("Conv") == 2 and kinds.count("MaxPool") == 1
+    assert set(kinds) <= {"Conv", "MaxPool", "Unsqueeze", "Squeeze", "Constant"}
+    before, after = tmp_path / "before.onnx", tmp_path / "after.onnx"
+    before.write_bytes(program.SerializeToString())
+    samples = iter([{"x": integers(*x.shape).numpy()}])
+    reader = types.SimpleNamespace(get_next=lambda: next(samples, None))
+    quantization.quantize_static(before, after, reader)
+    (y,) = onnxruntime.InferenceSession(after).run(None, {"x": x.numpy()})
+    wanted = model(x).numpy()
+    assert np.abs(y - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_thaw_and_also_for_one_and_three_axes(axes):
+    """ZeroPad1d and 3d, with pairs in the order of F.pad; a padding that is SAME at no size."""
+    zero, conv = getattr(nn, f"ZeroPad{axes}d"), getattr(nn, f"Conv{axes}d")
+    kernel, stride = (3, 4, 5)[:axes], (2, 2, 2)[:axes]
+    pads = ((0, 1), (1, 1), (1, 2))[:axes]  # SAME at even sizes
+    flat = [side for pair in reversed(pads) for side in pair]
+    model = nn.Sequential(zero(tuple(flat)), conv(1, 2, kernel, stride))
+    with pytest.warns(UserWarning, match=r"0 \(ZeroPad\dd\): SAME at some.*thaw="):
+        use_same_padding(model)
+    assert use_same_padding(model, thaw=True) is model
+    assert type(model[0]) is nn.Identity and type(model[1]) is CONVS[axes]
+    for size in ((8, 8, 8), (9, 7, 8)):
+        x = integers(1, 1, *size[:axes])
+        wanted = chapter.conv_same(x, model[1].weight, model[1].bias, stride)
+        torch.testing.assert_close(model(x), wanted)
+    causal = nn.Sequential(zero((2, 0) * axes), conv(1, 1, 3))  # stays: it is not SAME
+    with pytest.warns(UserWarning, match=r"0 \(ZeroPad\dd\): padding of its own"):
+        use_same_padding(causal, thaw=True)
+    other = nn.Sequential(getattr(nn, f"ZeroPad{4 - axes}d")(1), conv(1, 1, 3, 2))
+    with pytest.warns(UserWarning, match="padding of its own"):
+        use_same_padding(other, thaw=True)
+    wide = nn.Sequential(conv(1, 1, 3, padding=2))  # the causal layer before its cut
+    with pytest.warns(UserWarning, match=r"SAME at no size, see also="):
+        use_same_padding(wide)
+    assert type(use_same_padding(wide, also="0")[0]) is CONVS[axes]
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_refusals_at_every_rank(axes):
+    """The layer, the argument and its value are named; nothing is changed."""
+    conv, maximum = getattr(nn, f"Conv{axes}d"), getattr(nn, f"MaxPool{axes}d")
+    for layer, message in (
+        (
+            conv(1, 1, 3, 2, 1, padding_mode="circular"),
+            "padding_mode .* got 'circular'",
+        ),
+        (maximum(3, 2, 1, return_indices=True), "return_indices .* got True"),
+        (maximum(2, 2, 1, dilation=2), "dilation .* got 2"),
+    ):
+        first = conv(1, 1, 3, 2, 1)
+        with pytest.raises(ValueError, match=r"^1\." + message):
+            use_same_padding(nn.Sequential(first, layer))
+        assert type(first) is conv
+    same = CONVS[axes]
+    for mistake in ({"padding": 1}, {"stride": 0}, {"kernel_size": (3,) * (axes + 1)}):
+        ((argument, value),) = mistake.items()
+        with pytest.raises(ValueError, match=f"^{argument} must be .* got"):
+            same(1, 1, **({"kernel_size": 3} | mistake))
+    for shape in ((6,) * axes, (1, 1, 1, *(6,) * axes), (1, 1, *(6,) * (axes - 1), 0)):
+        with pytest.raises(ValueError, match="^x must have shape .* got"):
+            same(1, 1, 3)(torch.zeros(shape))
+
+
+def test_a_mean_of_three_axes_below_its_kernel():
+    """PyTorch's AvgPool3d refuses it; so such a layer is always changed."""
+    x = integers(1, 2, 1, 5, 1)
+    pool = nn.AvgPool3d(2, ceil_mode=True)
+    with pytest.raises(RuntimeError, match="smaller than kernel"):
+        pool(x)
+    assert type(use_same_padding(pool)) is chapter.AvgPool3dSame
+    wanted = F.avg_pool1d(x[0, :, :, :, 0].flatten(1), 2, ceil_mode=True)
+    assert torch.equal(pool(x).reshape(2, 3), wanted)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_transposed_layers_that_are_same_are_not_named(axes):
+    """The pair exists for an even surplus; every other padded one is named."""
+    conv = getattr(nn, f"ConvTranspose{axes}d")
+    same = load("10").conv_transpose_same
+    for k, s, p in ((1, 2, 0), (2, 2, 0), (3, 1, 1), (3, 2, 1), (4, 2, 1), (6, 3, 1)):
+        for extra in range(s):
+            layer = conv(1, 1, k, s, p, extra, bias=False).requires_grad_(False)
+            x = integers(1, 1, *(3, 4, 2)[:axes])
+            layer.weight.copy_(integers(*layer.weight.shape) ** 2 + 1)
+            y, wanted = layer(x), same(x, layer.weight, stride=s)
+            equal = y.shape == wanted.shape and torch.equal(y, wanted)
+            verdict = chapter.padding_verdict(layer)
+            assert verdict == ("none" if p == 0 else "every" if equal else "other")

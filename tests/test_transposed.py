@@ -1,6 +1,7 @@
 """`conv_transpose2d_same` and `conv_transpose_same` against TensorFlow and Keras."""
 
 import itertools
+from functools import partial
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from notebooks import load
 same_padding = load("01").same_padding
 conv2d_same = load("05").conv2d_same
 conv_transpose2d_same = load("09").conv_transpose2d_same
+conv_same = load("10").conv_same
 conv_transpose_same = load("10").conv_transpose_same
 
 
@@ -98,6 +100,7 @@ def test_values_and_gradients(seed, size, kernel, stride, channels, data):
         assert np.array_equal(mine.grad, its)
     single = conv_transpose2d_same(*(t.detach().float() for t in ours), stride, out)
     assert single.dtype == torch.float32 and np.array_equal(single, y.detach())
+    assert torch.equal(conv_transpose_same(*ours, stride, out), y)
     if out == tuple(n * s for n, s in zip(size, stride, strict=True)):
         assert torch.equal(conv_transpose_same(*ours, stride), y)
     assert torch.equal(conv_transpose2d_same(ours[0][0], *ours[1:], stride, out), y[0])
@@ -126,6 +129,46 @@ def test_keras_layers(axes):
         )
         if axes == 2:
             assert np.array_equal(conv_transpose2d_same(*tensors, stride), wanted)
+
+
+@settings(max_examples=examples(150))
+@given(st.sampled_from([1, 3]), st.data(), st.integers(0, 2**32 - 1))
+def test_every_output_size_of_one_and_three_axes(axes, data, seed):
+    """tf.nn.conv1d_transpose and conv3d_transpose with output_shape, bit for bit."""
+    numbers = partial(st.tuples, *[st.integers(1, 5 if axes == 1 else 4)] * axes)
+    size, kernel, stride = (data.draw(numbers()) for _ in range(3))
+    draw = [
+        st.sampled_from(output_sizes(*n_s)) for n_s in zip(size, stride, strict=True)
+    ]
+    out = data.draw(st.tuples(*draw))
+    rng = np.random.default_rng(seed)
+    x, weight = integers(rng, (2, 3, *size)), integers(rng, (3, 2, *kernel))
+    last = (*range(2, axes + 2), 1)
+    kernel = weight.transpose(*last, 0)
+    shape, operation = (2, *out, 2), getattr(tf.nn, f"conv{axes}d_transpose")
+    wanted = operation(x.transpose(0, *last), kernel, shape, stride, "SAME")
+    tensors = torch.from_numpy(x), torch.from_numpy(weight)
+    y = conv_transpose_same(*tensors, None, stride, out)
+    assert np.array_equal(y, channels_first(wanted))
+    assert torch.equal(
+        conv_transpose_same(tensors[0][0], *tensors[1:], None, stride, out), y[0]
+    )
+    image = torch.zeros(2, 2, *out, requires_grad=True)  # it is conv_same's gradient
+    small = conv_same(image, tensors[1], stride=stride)
+    assert torch.equal(torch.autograd.grad(small, image, tensors[0])[0], y)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_output_sizes_that_are_none_are_named(axes):
+    """Too small, too large, no integer, one too many."""
+    x, weight = torch.zeros(1, 1, *(3,) * axes), torch.zeros(1, 1, *(3,) * axes)
+    for wrong in (4, 7, (6,) * (axes - 1) + (7,), 5.0, True, (6,) * (axes + 1)):
+        with pytest.raises(ValueError, match="^output_size must be .*, got ") as error:
+            conv_transpose_same(x, weight, stride=2, output_size=wrong)
+        bad = wrong if isinstance(wrong, tuple) else repr(wrong)
+        assert str(error.value).endswith(str(bad))
+    y = conv_transpose_same(x, weight, stride=2, output_size=5)
+    assert y.shape[2:] == (5,) * axes
 
 
 def test_gradients_along_three_axes():
@@ -177,10 +220,8 @@ def test_dilation_as_xla_computes_it():
         tensors = torch.from_numpy(x), torch.from_numpy(weight)
         y = conv_transpose2d_same(*tensors, None, stride, out, dilation=dilation)
         assert np.array_equal(y, wanted), (size, kernel, stride, dilation, out)
-        if less == (0, 0):
-            assert torch.equal(
-                conv_transpose_same(*tensors, None, stride, 1, dilation), y
-            )
+        y = conv_transpose_same(*tensors, None, stride, out, dilation=dilation)
+        assert np.array_equal(y, wanted), (size, kernel, stride, dilation, out)
 
 
 @settings(max_examples=examples(200))
@@ -294,9 +335,7 @@ X, WEIGHT = torch.zeros(1, 4, 3, 5), torch.zeros(4, 2, 3, 3)
 def test_mistakes_are_named(argument, value, shown):
     """A ValueError begins with the argument and shows its value; never a wrong number."""
     arguments = {"x": X, "weight": WEIGHT} | {argument: value}
-    functions = [conv_transpose2d_same]
-    functions += [] if argument == "output_size" else [conv_transpose_same]
-    for function in functions:
+    for function in (conv_transpose2d_same, conv_transpose_same):
         with pytest.raises(ValueError, match=f"^{argument} must ") as error:
             function(**arguments)
         assert shown in str(error.value)
