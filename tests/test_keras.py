@@ -273,7 +273,7 @@ def test_transposed_layers_with_an_output_padding(axes):
             assert folded.get_layer("up").output_padding is None
     for axis in range(axes):  # one axis is wrong
         pairs = [(1, 1)] * axes
-        pairs[axis] = (0, 1)
+        pairs[axis] = (0, 2)  # as many cells, another start
         folded = fold_zero_padding(upward(axes, pairs if axes > 1 else pairs[0]))
         assert named_padding(folded) == {"up": "valid"}
 
