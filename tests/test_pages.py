@@ -649,6 +649,7 @@ LAYERS = [
 BACK = [((h, w), k, s, p) for (h, w), k, s in [((6, 6), (3, 3), (2, 2)), ((7, 9), (5, 3), (3, 1)),
         ((5, 8), (4, 4), (1, 2))] for p in [(1, 1), (2, 0), (0, 1)]]  # fmt: skip
 BACK_LAYERS = ["nn.Conv2d", "nn.MaxPool2d", "nn.AvgPool2d", "nn.ConvTranspose2d"]
+BACK_ARGUMENTS = ["padding_mode", "ceil_mode"]
 FRAMEWORKS = ["TensorFlow", "Keras", "PyTorch", "JAX", "ONNX"]
 KINDS = ["Convolution", "Depthwise", "Max pool", "Average pool", "Transposed"]
 
@@ -706,6 +707,7 @@ def names(x, w, size, kernel, stride, dilation=(1, 1), padding=(0, 0), extra=(0,
     import torch.nn.functional as F
 
     pairs = {"k": kernel, "s": stride, "d": dilation, "p": padding, "o": extra}
+    pairs["q"] = padding  # without ceil_mode
     space = {
         f"{name}{axis}": pair[i]
         for name, pair in pairs.items()
@@ -823,14 +825,15 @@ def test_each_block_of_the_cheat_sheet_is_tensorflows_same(framework, kind):
     assert compared >= 5
 
 
-def padded_in_torch(layer, x, w, kernel, stride, padding, extra=(0, 0)):
+def padded_in_torch(layer, x, w, kernel, stride, padding, extra=(0, 0), ceil=False):
     """Return what a padded layer of PyTorch computes, NHWC."""
     import torch.nn.functional as F
 
+    how = {"kernel_size": kernel, "stride": stride, "padding": padding}
     if layer == "nn.MaxPool2d":
-        return nhwc(F.max_pool2d(nchw(x), kernel, stride, padding))
+        return nhwc(F.max_pool2d(nchw(x), **how, ceil_mode=ceil))
     if layer == "nn.AvgPool2d":
-        return nhwc(F.avg_pool2d(nchw(x), kernel, stride, padding))
+        return nhwc(F.avg_pool2d(nchw(x), **how, ceil_mode=ceil))
     if layer == "nn.Conv2d":
         return nhwc(F.conv2d(nchw(x), oihw(w), None, stride, padding))
     return nhwc(F.conv_transpose2d(nchw(x), oihw(w), None, stride, padding, extra))
@@ -875,6 +878,72 @@ def test_the_way_back_has_output_padding():
             assert np.array_equal(result(space, block), wanted)
             compared += any(extra)
     assert compared >= 10
+
+
+@pytest.mark.parametrize("layer", ["nn.MaxPool2d", "nn.AvgPool2d"])
+def test_the_way_back_has_ceil_mode(layer):
+    """At any size, for kernels, strides and paddings that PyTorch takes, one per axis."""
+    blocks, compared, more = sheet()[0]["Back: PyTorch to Keras"], 0, 0
+    axes = itertools.product(range(1, 5), range(1, 5), range(3))
+    axes = [(k, s, p) for k, s, p in axes if 2 * p <= k]
+    for size, (i, axis) in itertools.product(range(1, 8, 2), enumerate(axes)):
+        size = (size, 1 + (size + i) % 8)
+        kernel, stride, padding = zip(axis, axes[-1 - i], strict=True)
+        x = integers(np.random.default_rng(0), "pool", size, kernel)[0]
+        try:
+            wanted = padded_in_torch(layer, x, None, kernel, stride, padding, ceil=True)
+        except RuntimeError:  # not one window
+            continue
+        space = names(x, None, size, kernel, stride, padding=padding)
+        exec(blocks["ceil_mode"], space)
+        y = result(space, blocks[layer])
+        np.testing.assert_allclose(y, wanted, rtol=1e-6)
+        floor = [n + 2 * p >= k for n, k, p in zip(size, kernel, padding, strict=True)]
+        compared += 1
+        more += (
+            all(floor)
+            and wanted.shape
+            != padded_in_torch(layer, x, None, kernel, stride, padding).shape
+        )
+    assert compared > 90 and more > 30
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_the_way_back_has_padding_modes(mode):
+    """PyTorch's own padding, on arrays and on symbolic tensors; which NumPy calls otherwise."""
+    import keras
+    import torch.nn.functional as F
+
+    page = (ROOT / "book" / "cheat-sheet.md").read_text(encoding="utf-8")
+    block = sheet()[0]["Back: PyTorch to Keras"]["padding_mode"]
+    name = {"replicate": "edge", "circular": "wrap"}.get(mode, mode)
+    assert name == mode or f'"{mode}" is "{name}"' in " ".join(page.split("\n# "))
+    for size, padding in itertools.product([(4, 7), (5, 3)], [(1, 2), (2, 0), (0, 1)]):
+        x = integers(np.random.default_rng(0), "nn.Conv2d", size, (1, 1))[0]
+        sides = (padding[1], padding[1], padding[0], padding[0])
+        wanted = nhwc(F.pad(nchw(x), sides, mode))
+        space = names(x, None, size, (1, 1), (1, 1), padding=padding) | {"mode": name}
+        exec(block, space)
+        assert np.array_equal(space["x_p"], wanted)
+        inputs = keras.Input((*size, 4))
+        space["x"] = inputs
+        exec(block, space)
+        assert np.array_equal(keras.Model(inputs, space["x_p"])(x), wanted)
+
+
+def test_which_modes_of_padding_keras_runs_on_tensorflow():
+    """A symbolic tensor takes each, as the page says; one of PyTorch's runs."""
+    import keras
+
+    x, inputs = np.arange(6.0, dtype="float32").reshape(1, 6, 1), keras.Input((6, 1))
+    amounts = ((0, 0), (2, 2), (0, 0))
+    for mode in ("reflect", "edge", "wrap"):
+        model = keras.Model(inputs, keras.ops.pad(inputs, amounts, mode=mode))
+        if mode == "reflect":
+            assert np.array_equal(model(x), np.pad(x, amounts, mode))
+            continue
+        with pytest.raises(ValueError, match="expected to be one of"):
+            model(x)
 
 
 @pytest.mark.parametrize("layer", BACK_LAYERS)
@@ -951,12 +1020,14 @@ def test_frozen_padding_holds_for_sizes_of_the_same_remainder():
 
 
 def test_the_cheat_sheet_has_every_block():
-    """Five kinds of layer in five frameworks, four layers back; nothing else is code."""
+    """Five kinds of layer in five frameworks, four layers and two arguments back."""
     blocks, *_ = sheet()
     assert {kind: list(blocks[kind]) for kind in KINDS} == dict.fromkeys(
         KINDS, FRAMEWORKS
     )
-    assert len(blocks) == 6 and list(blocks["Back: PyTorch to Keras"]) == BACK_LAYERS
+    assert len(blocks) == 6
+    back = list(blocks["Back: PyTorch to Keras"])
+    assert back == [*BACK_LAYERS[:1], *BACK_ARGUMENTS, *BACK_LAYERS[1:]]
 
 
 # Status and glossary.
