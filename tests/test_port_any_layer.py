@@ -190,6 +190,17 @@ def test_convolutions(data, seed):
     compare(layer, rng, sizes, channels, law(layer) if by_law else None)
 
 
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_dilation_counts_in_the_padding(axes):
+    """At stride 1 an even (k - 1) d is a fixed padding of half of that, an odd one is not."""
+    rng = np.random.default_rng(0)
+    for k, d in ((3, 2), (2, 2), (3, 1), (2, 3)):
+        for padding in ("same", "causal")[: 1 + (axes == 1)]:
+            layer = of_rank(axes, "Conv")(2, k, padding=padding, dilation_rate=d)
+            filled(layer, rng, *[None] * axes, 3)
+            compare(layer, rng, [(4, 5, 3)[:axes], (1, 2, 6)[:axes]], 3)
+
+
 @settings(max_examples=examples(200))
 @given(st.data(), seeds)
 def test_depthwise_and_separable_convolutions(data, seed):

@@ -235,35 +235,45 @@ def pools(draw, mean):
     return kind(kernel, **options), three_sizes(draw, least)
 
 
-def assert_equal_gradients(module, model, size):
+def of_keras(model, x, upstream):
+    """Return the gradients of x and of the weights of a Keras model."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = model(x)
+    sources = [x, *(v.value for v in model.trainable_variables)]
+    return tape.gradient(y, sources, upstream)
+
+
+def assert_equal_gradients(*layers, together=None):
     """Assert that the gradients of x, weight and bias are equal, bit for bit.
 
-    Those of the weights are compared in Keras's layout: as the weights of the port of a module
-    whose weights they are. TensorFlow's CPU kernels have none for groups and for dilation:
-    there XLA compiles the model and its gradients.
+    Each layer is (module, its port, size); `together` wraps what computes all of them. The
+    gradients of the weights are compared in Keras's layout: as the weights of the port of a
+    module whose weights they are.
     """
-    x = torch.tensor(integers((2, module.in_channels, *size)), requires_grad=True)
-    y = module(x)
-    upstream = integers(y.shape, 1)
-    y.backward(torch.from_numpy(upstream))
-    variables = [v.value for v in model.trainable_variables]
+    inputs, wanted = [], []
+    for module, _, size in layers:
+        x = torch.tensor(integers((2, module.in_channels, *size)), requires_grad=True)
+        y = module(x)
+        upstream = integers(y.shape, 1)
+        y.backward(torch.from_numpy(upstream))
+        arrays = x.detach().numpy(), upstream
+        arrays = [tf.constant(np.moveaxis(array, 1, -1)) for array in arrays]
+        inputs.append(arrays)
+        for parameter in module.parameters():
+            parameter.data, parameter.grad = parameter.grad, None
+        weights = torch_to_keras(module).trainable_variables
+        wanted.append([np.moveaxis(x.grad.numpy(), 1, -1), *weights])
 
-    def gradients_of(x, upstream):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = model(x)
-        return tape.gradient(y, [x, *variables], upstream)
+    def gradients(inputs):
+        models = (model for _, model, _ in layers)
+        pairs = zip(models, inputs, strict=True)
+        return [of_keras(model, *arrays) for model, arrays in pairs]
 
-    if module.groups > 1 or max(module.dilation) > 1:
-        gradients_of = tf.function(gradients_of, jit_compile=True)
-    arrays = x.detach().numpy(), upstream
-    gradients = gradients_of(*(tf.constant(np.moveaxis(a, 1, -1)) for a in arrays))
-    assert np.array_equal(gradients[0], np.moveaxis(x.grad.numpy(), 1, -1))
-    for parameter in module.parameters():
-        parameter.data, parameter.grad = parameter.grad, None
-    wanted = torch_to_keras(module).trainable_variables
-    for mine, its in zip(gradients[1:], wanted, strict=True):
-        assert np.array_equal(mine, its)
+    found = (together or (lambda function: function))(gradients)(inputs)
+    for (module, *_), mine, its in zip(layers, found, wanted, strict=True):
+        for one, other in zip(mine, its, strict=True):
+            assert np.array_equal(one, other), module
 
 
 def test_equals_same():
@@ -288,11 +298,11 @@ def test_equals_same():
 @settings(max_examples=examples(400))
 @given(convolutions(), st.integers(0, 7))
 def test_convolutions(drawn, chance):
-    """Values, and of one in eight the gradients, for groups and dilation too."""
+    """Values, and of one in eight the gradients, where TensorFlow's CPU kernels have them."""
     module, sizes = drawn
     model = check(module, sizes, module.in_channels, known=chance < 3)
-    if chance == 0:
-        assert_equal_gradients(module, model, sizes[0])
+    if chance == 0 and max(module.dilation) == 1 and module.groups == 1:
+        assert_equal_gradients((module, model, sizes[0]))
 
 
 @settings(max_examples=examples(350))
@@ -301,8 +311,28 @@ def test_transposed(drawn, chance):
     """Values and gradients as above; the port does not depend on the size."""
     module, sizes = drawn
     model = check(module, sizes, module.in_channels, known=False)
-    if chance == 0:
-        assert_equal_gradients(module, model, sizes[0])
+    if chance == 0 and max(module.dilation) == 1 and module.groups == 1:
+        assert_equal_gradients((module, model, sizes[0]))
+
+
+def test_gradients_for_groups_and_dilation():
+    """They have none for these: XLA compiles all the models and their gradients, at once."""
+    layers = [
+        (nn.Conv1d(4, 6, 3, 2, 1, groups=2), (7,)),
+        (nn.Conv1d(2, 3, 3, 1, 2, dilation=2), (8,)),
+        (nn.Conv2d(4, 2, (3, 2), 1, 1, groups=2), (5, 6)),
+        (nn.Conv2d(2, 4, 3, 2, 1, groups=2), (6, 5)),  # depthwise
+        (nn.Conv2d(2, 3, 3, 2, 2, dilation=(2, 3), padding_mode="circular"), (8, 9)),
+        (nn.Conv2d(4, 4, 2, padding="same", dilation=3, groups=2), (5, 6)),
+        (nn.Conv3d(4, 2, 2, (1, 2, 1), 1, groups=2), (3, 4, 3)),
+        (nn.Conv3d(2, 2, 2, dilation=2), (4, 3, 5)),
+        (nn.ConvTranspose1d(4, 2, 3, 2, 1, 1, groups=2), (4,)),
+        (nn.ConvTranspose2d(2, 3, 3, 2, 1, dilation=2), (3, 4)),
+        (nn.ConvTranspose2d(3, 3, 3, 2, 1, 1, groups=3), (3, 4)),
+        (nn.ConvTranspose3d(2, 2, 2, 2, groups=2, dilation=(1, 2, 1)), (2, 3, 2)),
+    ]
+    layers = [(with_integers(m), torch_to_keras(m), size) for m, size in layers]
+    assert_equal_gradients(*layers, together=partial(tf.function, jit_compile=True))
 
 
 @settings(max_examples=examples(350))
@@ -523,6 +553,19 @@ def test_weights_are_copies():
     assert not np.array_equal(
         torch_to_keras(module).get_weights()[0], model.get_weights()[0]
     )
+
+
+def test_training_of_batch_normalization():
+    """Keras's momentum is what stays: in training both running means move alike."""
+    module = with_integers(nn.BatchNorm2d(3, eps=0.5, momentum=0.25))
+    model = torch_to_keras(module)
+    layer = model.layers[-1]
+    assert (layer.momentum, layer.epsilon) == (0.75, 0.5)
+    x = integers((2, 3, 4, 5))
+    module.train()(torch.from_numpy(x))
+    model(np.moveaxis(x, 1, -1), training=True)
+    mean = layer.moving_mean.numpy()
+    np.testing.assert_allclose(mean, module.running_mean, 1e-5, 1e-6)
 
 
 class Subclass(nn.Conv2d):
