@@ -509,8 +509,8 @@ def litert(model, arrays):
 @pytest.mark.filterwarnings("ignore")  # tf.lite announces its move to another package
 def test_litert():
     """Samples of every rank in one model through LiteRT, if it has their operations."""
-    samples = [s for s in SAMPLES[:46] if in_litert(s[0])]
-    assert {len(size) for _, size, *_ in samples} >= {1, 2, 3} and len(samples) > 35
+    samples = [s for s in [*SAMPLES[:15], *SAMPLES[15:46:2]] if in_litert(s[0])]
+    assert {len(size) for _, size, *_ in samples} >= {1, 2, 3} and len(samples) > 25
     inputs, outputs, arrays, wanted = [], [], {}, []
     for i, (module, size, channels, _) in enumerate(samples):
         model = torch_to_keras(with_integers(module), size)
