@@ -136,10 +136,7 @@ def test_the_control_fails_none():
 
 def test_the_chapters_wrong_rules_are_all_there():
     """Each of the mutants of test_pages.py, as it stands there."""
-    found = {
-        (rule.upper.__closure__ and rule.op, rule.name)
-        for rule in vectors.wrong_rules_once()
-    }
+    found = {(wrong.op, wrong.name) for wrong in vectors.wrong_rules_once()}
     for op, name, _ in test_pages.mutants():
         name = re.sub(r" \(\d\d(, \d\d)*\)$", "", name)
         assert (op, vectors.SAME_NAMES.get(name, name)) in found
@@ -166,9 +163,10 @@ def test_the_tables_count_what_is_caught():
     rows = vectors.wrong_rules_csv()[1:]
     passed = [row for row in rows if row[-1] == "0"]
     text = " ".join(PAGE.read_text(encoding="utf-8").split())
-    assert f"**They let {len(passed)} of the {len(rows)} pass.**" in text
+    passes = f"Those ten let {len(passed)} of the {len(rows)} wrong rules pass."
+    assert passes in text
     assert text.count(f"{len(vectors.cases())} small layers") == 1
-    assert "| 10 |" not in text and len(vectors.onnx_tests()) == 10
+    assert len(vectors.onnx_tests()) == 10
     for case in vectors.onnx_tests():
         height, width = case.layer.size
         assert height == width and max(case.layer.dilations) == 1
