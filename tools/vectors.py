@@ -449,7 +449,7 @@ OTHERS = {
     "a total below 0 halved": (
         ("conv_transpose",),
         both(*by_plan(lambda n, k, s, d: ((k - s) // 2, n * s))),
-        "ONNX's reference evaluator",
+        "ONNX's text and reference evaluator",
     ),
 }
 
@@ -549,7 +549,7 @@ def cases():
         for layer in LAYERS:
             short = any(k < s for _, k, s, _ in layer.axes())
             if layer.op == "conv_transpose" and short and rule == "SAME_LOWER":
-                continue  # where its zeros belong, no text says
+                continue  # TensorFlow has no LOWER, and a mirror would move its zeros
             letters = zip("nksd", layer[1:], strict=True)
             name = f"{layer.op}_{by_number(*letters)}_{rule[5:].lower()}"
             x, w = data(layer, name)
@@ -810,7 +810,14 @@ def cases_csv():
         sides = [f"({before}, {after})" for before, after in pads(layer, "SAME_UPPER")]
         counts = [*(str(len(k)) for k in keys), "–"][:2]
         name = both[0].name.removesuffix("_upper")
-        rows.append([f"`{name}`", " ".join(sides), *counts, code(rare[0])])
+        rows.append(
+            [
+                f"`{name}`",
+                "\N{NO-BREAK SPACE}".join(sides).replace(" ", "\N{NO-BREAK SPACE}"),
+                *counts,
+                code(rare[0]),
+            ]
+        )
     return rows
 
 
