@@ -56,7 +56,7 @@ class Layer(NamedTuple):
         return list(zip(*self[1:], strict=True))
 
 
-# Found by a search for few and small layers that leave no wrong rule; each is needed for one.
+# Few and small; tests/test_vectors.py holds that each is needed to catch some wrong rule.
 LAYERS = [
     Layer("conv", (6, 7), (3, 3), (2, 2)),
     Layer("conv", (5, 7), (4, 5), (1, 3)),
@@ -105,9 +105,9 @@ def data(layer, name):
         step = math.lcm(*np.outer(rows, columns).astype(int).ravel().tolist())
         return draw(name, shape, range(-9 * step, 0, step)), None
     last = {"conv": (2, 3), "depthwise": (2, 1), "conv_transpose": (3, 2)}[layer.op]
-    signs = [*range(-4, 0), *range(1, 5)]
-    return draw(name, shape, [2 * n for n in signs]), draw(
-        name + " weight", (height, width, *last), signs
+    numbers = [*range(-4, 0), *range(1, 5)]
+    return draw(name, shape, [2 * n for n in numbers]), draw(
+        name + " weight", (height, width, *last), numbers
     )
 
 
@@ -158,8 +158,7 @@ def tensorflow_same(layer, x, w):
 
     op, size, kernel, strides, dilations = layer
     if op == "depthwise":
-        one = strides[0] == strides[1] and 1 in (max(strides), max(dilations))
-        if one:
+        if strides[0] == strides[1] and 1 in (max(strides), max(dilations)):
             steps = (1, *strides, 1)
             return tf.nn.depthwise_conv2d(
                 x, w, steps, "SAME", dilations=dilations
@@ -216,7 +215,7 @@ def pads(layer, rule):
 
 def same_plan(n, k, s, d=1):
     """Return SAME's plan along one axis."""
-    return max(0, (k - 1) * d - (n - 1) % s) // 2, -(-n // s)
+    return halves(total(n, k, s, d))[0], -(-n // s)
 
 
 def reads(n, k, s, d, before, outputs, edge=False):
@@ -226,38 +225,36 @@ def reads(n, k, s, d, before, outputs, edge=False):
     return (cells[..., None] == np.arange(n)).astype("float32")
 
 
-def by_plans(layer, x, w, plans, edge=False, count=False, zeros=False):
+def by_plans(layer, x, w, plans, edge=False):
     """Return the layer's output by one plan for each axis, an empty array if it has none.
 
-    `edge` repeats the edge as padding; `count` counts it in means, `zeros` lets it win.
-    For a transposed layer the plan is (cells cropped before, output size).
+    `edge` repeats the edge as padding. For a transposed layer the plan is (cells cropped
+    before, output size).
     """
     if min(outputs for _, outputs in plans) < 1:
         return np.zeros(0, "float32")
-    both = zip(layer.axes(), plans, strict=True)
+    pairs = zip(layer.axes(), plans, strict=True)
     if layer.op == "conv_transpose":
         rows, columns = (
-            reads(m, k, s, d, before, n) for (n, k, s, d), (before, m) in both
+            reads(m, k, s, d, before, n) for (n, k, s, d), (before, m) in pairs
         )
         return np.einsum("yai,xbj,nyxc,abdc->nijd", rows, columns, x, w, optimize=True)
-    rows, columns = (reads(*axis, *plan, edge) for axis, plan in both)
+    rows, columns = (reads(*axis, *plan, edge) for axis, plan in pairs)
     if layer.op == "conv":
         return np.einsum("yai,xbj,nijc,abcd->nyxd", rows, columns, x, w, optimize=True)
     if layer.op == "depthwise":
         y = np.einsum("yai,xbj,nijc,abcm->nyxcm", rows, columns, x, w, optimize=True)
         return y.reshape(*y.shape[:3], -1)
-    taps = np.prod(layer.kernel)
     if layer.op == "lp_pool":  # of data that have their power already
         return np.einsum("yai,xbj,nijc->nyxc", rows, columns, x, optimize=True)
     number = np.einsum("yai,xbj->yx", rows, columns)[..., None]
     if layer.op == "avg_pool":
-        number = taps if count or edge else number
+        number = np.prod(layer.kernel) if edge else number
         y = np.einsum("yai,xbj,nijc->nyxc", rows, columns, x, optimize=True)
         with np.errstate(all="ignore"):
             return y / number
     seen = np.einsum("yai,xbj->yxij", rows, columns)[None, ..., None] > 0
-    y = np.where(seen, x[:, None, None], -np.inf).max((3, 4))
-    return np.where(number < taps, np.maximum(y, 0), y) if zeros else y
+    return np.where(seen, x[:, None, None], -np.inf).max((3, 4))
 
 
 def by_rule(rule):
@@ -315,11 +312,9 @@ def flipped_kernel(layer, x, w):
 def batch_and_channels(layer, x, w):
     """The padding of the sizes that NCHW has in the places of height and width."""
     plans = []
-    for n, (_, k, s, d) in zip((len(x), x.shape[3]), layer.axes(), strict=True):
-        total = max(0, (k - 1) * d - (n - 1) % s)
-        plans.append((total // 2, total - total // 2))
-    both = zip(layer.axes(), plans, strict=True)
-    return by_plans(layer, x, w, [fitted(*axis, *pair) for axis, pair in both])
+    for n, (m, k, s, d) in zip((len(x), x.shape[3]), layer.axes(), strict=True):
+        plans.append(fitted(m, k, s, d, *halves(total(n, k, s, d))))
+    return by_plans(layer, x, w, plans)
 
 
 class Wrong(NamedTuple):
@@ -807,17 +802,11 @@ def cases_csv():
         new = [key for key in keys[0] if key not in shown]
         rare = min(new, key=lambda key: len(caught()[key]))
         shown.add(rare)
-        sides = [f"({before}, {after})" for before, after in pads(layer, "SAME_UPPER")]
+        sides = " ".join(map(str, map(tuple, pads(layer, "SAME_UPPER"))))
+        sides = sides.replace(" ", "\N{NO-BREAK SPACE}")
         counts = [*(str(len(k)) for k in keys), "–"][:2]
         name = both[0].name.removesuffix("_upper")
-        rows.append(
-            [
-                f"`{name}`",
-                "\N{NO-BREAK SPACE}".join(sides).replace(" ", "\N{NO-BREAK SPACE}"),
-                *counts,
-                code(rare[0]),
-            ]
-        )
+        rows.append([f"`{name}`", sides, *counts, code(rare[0])])
     return rows
 
 
@@ -831,6 +820,7 @@ def files():
             for path, content in as_onnx(case).items():
                 found[f"onnx/{case.name}/{path}"] = content
                 entry = zipfile.ZipInfo(f"{case.name}/{path}", (2026, 11, 26, 0, 0, 0))
+                entry.create_system = 3  # on Windows too
                 packed.writestr(entry, content)
     found["onnx.zip"] = archive.getvalue()
     for name, rows in (("cases", cases_csv()), ("wrong-rules", wrong_rules_csv())):
