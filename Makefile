@@ -5,13 +5,14 @@ PYTHON ?= python3
 BIN    := .venv/bin
 NAMES  ?=
 
-.PHONY: help book test execute recap serve lint constraints
+.PHONY: help book test execute recap vectors serve lint constraints
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
 	@echo "make test                every result of the book, re-executed and compared"
 	@echo "make execute [NAMES=02]  run chapters in fresh kernels and store their outputs"
 	@echo "make recap               rewrite the Recap cells from the functions' homes"
+	@echo "make vectors             the test vectors of book/_data/vectors from the chapters' functions"
 	@echo "make serve               the website on http://localhost:8000"
 	@echo "make lint                ruff over Python and notebooks"
 	@echo "make constraints         resolve requirements.txt into constraints.txt again"
@@ -31,6 +32,10 @@ execute:
 recap:
 	@$(PYTHON) tools/environment.py all
 	$(BIN)/python tools/notebooks.py recap
+
+vectors:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/vectors.py
 
 serve: book
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
