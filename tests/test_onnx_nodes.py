@@ -1,6 +1,7 @@
 """ONNX's backend node tests with 'same' in their name pass through the book's functions.
 
 SAME_UPPER is SAME; SAME_LOWER is its mirror image: flip the image and the kernel, apply, flip back.
+Where cells are left over (stride larger than kernel) it is SAME itself.
 """
 
 import importlib
