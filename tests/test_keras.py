@@ -295,7 +295,6 @@ def spread_over_rows(x):
         ({"dilation_rate": 2, "strides": 1, "kernel": 3}, "valid"),
         ({"data_format": "channels_first"}, "valid"),
     ],
-    ids=str,
 )
 def test_what_a_transposed_layer_does_besides(options, padding):
     """Only what looks at each cell alone is the same before the cut and after it."""
