@@ -4,14 +4,16 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 NAMES  ?=
+ARGS   ?=
 
-.PHONY: help book test execute recap serve lint constraints
+.PHONY: help book test execute recap matrix serve lint constraints
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
 	@echo "make test                every result of the book, re-executed and compared"
 	@echo "make execute [NAMES=02]  run chapters in fresh kernels and store their outputs"
 	@echo "make recap               rewrite the Recap cells from the functions' homes"
+	@echo "make matrix [ARGS=--small]  asks every implementation what its SAME is, into book/_data"
 	@echo "make serve               the website on http://localhost:8000"
 	@echo "make lint                ruff over Python and notebooks"
 	@echo "make constraints         resolve requirements.txt into constraints.txt again"
@@ -31,6 +33,10 @@ execute:
 recap:
 	@$(PYTHON) tools/environment.py all
 	$(BIN)/python tools/notebooks.py recap
+
+matrix:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/matrix.py $(ARGS)
 
 serve: book
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000

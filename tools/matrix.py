@@ -48,7 +48,7 @@ OUTCOMES = ("equal", "differs", "refuses", "absent", "crashes", "hangs", "unaske
 LETTERS = {"equal": "=", "differs": "x", "refuses": "r", "absent": "-"}  # of each layer
 LETTERS |= {"crashes": "!", "hangs": "h", "unasked": "?"}
 LAYER_SECONDS = 60  # a layer takes less than one second anywhere
-START_SECONDS = 180  # until the first layer: the imports
+START_SECONDS = 600  # until the first answer: the imports, on a busy machine
 RESTARTS = 12  # after so many crashes and hangs the remaining layers count as unasked
 WORKERS = 2
 NODE_PACKAGES = (
@@ -64,7 +64,7 @@ ENVIRONMENTS = {
     "keras-3.13": ("keras==3.13.2",),
     "keras-3.15.1": ("keras==3.15.1",),
     "onnx-1.17": ("onnx==1.17.0",),
-    "onnxruntime-1.20": ("onnxruntime==1.20.1",),
+    "onnxruntime-1.29": ("onnxruntime==1.29.0",),
     "onnxruntime-1.32": ("onnxruntime==1.32.0",),
     "opencv-4": ("opencv-python-headless==4.14.0.94", "ai-edge-litert==2.3.0"),
     "opencv-5": ("opencv-python-headless==5.0.0.93", "ai-edge-litert==2.3.0"),
@@ -171,11 +171,11 @@ IMPLEMENTATIONS = (
         AUTO_PAD,
     ),
     Implementation(
-        "onnxruntime-1.20",
+        "onnxruntime-1.29",
         "ONNX Runtime",
         "ask_onnxruntime",
         "onnxruntime",
-        "onnxruntime-1.20",
+        "onnxruntime-1.29",
         AUTO_PAD,
     ),
     Implementation(
@@ -486,7 +486,7 @@ def converse(command, environment, seconds, first_seconds):
             if line is None:
                 break
             message = json.loads(line)
-            if "asks" not in message:
+            if "answers" in message:
                 patience = seconds
             yield message
         code = process.wait(timeout=seconds)
@@ -545,7 +545,7 @@ def ask_implementation(implementation, grid, seconds=None):
     while True:
         asked, layer, answered, ended = None, None, False, {}
         command = [sys.executable, "-P", str(path), json.dumps(job)]
-        limits = (seconds or LAYER_SECONDS, seconds or START_SECONDS)
+        limits = (seconds or LAYER_SECONDS, START_SECONDS)
         for message in converse(command, variables(implementation), *limits):
             if "version" in message:
                 found["version"] = message["version"]
@@ -559,7 +559,9 @@ def ask_implementation(implementation, grid, seconds=None):
         if ended["ended"] == 0:
             return found
         if asked is None:
-            return found | {"failed": ended["said"].splitlines()[-1:] or ["it ended"]}
+            late = f"no layer asked in {limits[1]} s" if ended["ended"] is None else ""
+            said = ended["said"].splitlines()[-1:]
+            return found | {"failed": [late or readable("".join(said)) or "it ended"]}
         if not answered:
             outcome = "hangs" if ended["ended"] is None else "crashes"
             said = signal_name(ended["ended"]) if outcome == "crashes" else ""
@@ -698,6 +700,61 @@ def table(results):
                 summary = {"outcome": outcome_of(cell), "layers": asked}
                 row["cells"].setdefault(op, {})[rule] = summary | cell
     return list(rows.values())
+
+
+# The rows of chapter 12's picture, and their names there, which have little room.
+PICTURED = {
+    "tensorflow": "TensorFlow",
+    "xla": "TensorFlow, XLA",
+    "keras-3.15.1-tensorflow": "Keras, TensorFlow",
+    "keras-3.15-jax": "Keras, JAX",
+    "keras-3.15.1-torch": "Keras, PyTorch",
+    "keras-3.15-numpy": "Keras, NumPy",
+    "keras-3.15-openvino": "Keras, OpenVINO",
+    "pytorch": "PyTorch",
+    "jax": "JAX",
+    "flax": "Flax",
+    "equinox": "Equinox",
+    "haiku": "Haiku",
+    "paddle": "PaddlePaddle",
+    "tinygrad": "tinygrad",
+    "tflite": "TF Lite",
+    "litert": "LiteRT",
+    "tfjs": "TensorFlow.js",
+    "numpy": "np.convolve",
+    "scipy": "sp. correlate",
+    "scipy-2d": "sp. correlate2d",
+    "onnx": "ONNX ref.",
+    "onnxruntime": "ORT 1.31",
+    "onnxruntime-1.32": "ORT 1.32",
+    "onnxruntime-web": "ORT Web",
+    "openvino": "OpenVINO",
+    "openvino-own": "OpenVINO, own",
+    "opencv-4-onnx": "OpenCV 4",
+    "opencv-5-onnx": "OpenCV 5",
+    "opencv-4-tflite": "CV 4, TFLite",
+    "opencv-5-tflite": "CV 5, TFLite",
+    "tinygrad-onnx": "tinygrad, ONNX",
+    "tract": "tract",
+    "tvm": "TVM",
+    "iree": "IREE",
+    "ncnn": "ncnn",
+    "mnn": "MNN",
+    "mlx": "MLX",
+}
+SIGNS = {"equal": "E", "equal or refuses": "P", "refuses": "R", "absent": "-"}
+SIGNS |= {"differs": "D", "crashes": "C", "hangs": "H"}
+
+
+def picture_lines(rows):
+    """Return the lines "name|letters" of chapter 12's picture, from the rows of the matrix."""
+    known = {row["key"]: row["cells"] for row in rows}
+    lines = []
+    for key, name in PICTURED.items():
+        cells = [known[key].get(op, {}).get("upper") for op in OPERATIONS]
+        outcomes = [cell["outcome"] if cell else "absent" for cell in cells]
+        lines.append(f"{name}|{''.join(SIGNS[outcome] for outcome in outcomes)}")
+    return lines
 
 
 CSV_HEAD = (

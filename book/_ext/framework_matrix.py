@@ -206,7 +206,10 @@ class MatrixLayers(SphinxDirective):
         name = f"{one['name']} {one['version']}"
         operation = OPERATIONS[op] + (", LOWER" if rule == "lower" else "")
         return Matrix.row(
-            self, *map(nodes.Text, (name, operation)), link, *map(nodes.Text, (gives, right))
+            self,
+            *map(nodes.Text, (name, operation)),
+            link,
+            *map(nodes.Text, (gives, right)),
         )
 
 
