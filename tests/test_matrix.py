@@ -130,6 +130,27 @@ def test_the_picture_of_the_chapter_is_the_matrix():
     assert lines == matrix.picture_lines(DOCUMENT["rows"])
 
 
+def test_the_chapter_counts_what_the_picture_shows():
+    """The numbers and names of the answer, and the date of the legend."""
+    (path,) = matrix.find_chapters(["12"])
+    text = "\n".join(
+        c.source for c in matrix.read(path).cells if c.cell_type == "markdown"
+    )
+    lines = [line.split("|") for line in matrix.picture_lines(DOCUMENT["rows"])]
+    good = [name for name, letters in lines if letters == "EEEEE"]
+    bad = [name for name, letters in lines if set(letters) & set("DCH")]
+    names = f"{', '.join(good[:-1])} and {good[-1]}"
+    assert f"**Of {len(lines)} implementations asked, " in text
+    assert f"of five operations: {names}.**" in text
+    assert f"{len(bad)} give other numbers somewhere" in text
+    words = (
+        "zero one two three four five six seven eight nine ten eleven twelve".split()
+    )
+    quiet = words[len(lines) - len(good) - len(bad)].capitalize()
+    assert f"{quiet} more never give another number" in text
+    assert f"from {DOCUMENT['date']};" in text
+
+
 PLANTED = """
 def ask_planted(layer, x, w):
     y = right_answer(layer, x, w)
@@ -245,9 +266,14 @@ def test_a_result_is_found_again_until_text_or_pins_change(planted, monkeypatch)
 
 
 def test_the_law_is_mirrored_by_mirroring_the_input(chapter):
-    """SAME_LOWER is SAME of the mirrored layer, mirrored back: no second formula."""
+    """SAME_LOWER is SAME of the mirrored layer, mirrored back, where windows reach both ends."""
     for op in matrix.OPERATIONS:
         for layer in chapter.layers_to_ask(op, "lower")[::7]:
+            reach = [chapter.effective_kernel_size(k, layer.d) for k in layer.k]
+            sizes = [n * layer.s if op == "transposed" else n for n in layer.n]
+            last = [(n - 1) % layer.s for n in sizes]
+            if any(r - 1 < m for r, m in zip(reach, last, strict=True)):
+                continue  # cells at the end are never read: the mirror image reads others
             x, w = chapter.layer_data(layer)
             turned = [
                 None if a is None else np.flip(a, axes)

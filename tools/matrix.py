@@ -304,7 +304,11 @@ if not job["package"].startswith("npm:"):
     print(json.dumps({"version": version}), file=results)
 for number in range(job["start"], len(layers)):
     print(json.dumps({"asks": number, "layer": layers[number]}), file=results)
-    outcome, details = ask(globals()[job["adapter"]], layers[number])
+    try:
+        outcome, details = ask(globals()[job["adapter"]], layers[number])
+    except ImportError as error:
+        print(json.dumps({"failed": f"not installed: {error}"}), file=results)
+        break
     print(json.dumps({"answers": number, "outcome": outcome, "details": details}), file=results)
 """
 
@@ -551,6 +555,8 @@ def ask_implementation(implementation, grid, seconds=None):
                 found["version"] = message["version"]
             elif "asks" in message:
                 asked, layer, answered = message["asks"], message["layer"], False
+            elif "failed" in message:
+                return found | {"failed": [readable(message["failed"])]}
             elif "answers" in message:
                 answered = True
                 count(found["cells"], layer, message["outcome"], message["details"])
