@@ -4,14 +4,16 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 NAMES  ?=
+ARGS   ?=
 
-.PHONY: help book test execute recap vectors serve lint constraints
+.PHONY: help book test execute recap matrix vectors serve lint constraints
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
 	@echo "make test                every result of the book, re-executed and compared"
 	@echo "make execute [NAMES=02]  run chapters in fresh kernels and store their outputs"
 	@echo "make recap               rewrite the Recap cells from the functions' homes"
+	@echo "make matrix [ARGS=--small]  asks every implementation what its SAME is, into book/_data"
 	@echo "make vectors             the test vectors of book/_data/vectors from the chapters' functions"
 	@echo "make serve               the website on http://localhost:8000"
 	@echo "make lint                ruff over Python and notebooks"
@@ -32,6 +34,10 @@ execute:
 recap:
 	@$(PYTHON) tools/environment.py all
 	$(BIN)/python tools/notebooks.py recap
+
+matrix:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/matrix.py $(ARGS)
 
 vectors:
 	@$(PYTHON) tools/environment.py all

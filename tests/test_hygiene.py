@@ -23,16 +23,33 @@ from notebooks import (
 )
 
 THIRD_PARTY = {
+    "MNN",
+    "ai_edge_litert",
+    "cv2",
+    "equinox",
+    "flatbuffers",
+    "flax",
+    "haiku",
+    "iree",
+    "jax",
     "keras",
     "matplotlib",
     "matplotlib_inline",
+    "mlx",
+    "ncnn",
     "numpy",
     "onnx",
     "onnx2keras",
     "onnxruntime",
     "onnxscript",
+    "openvino",
+    "paddle",
+    "scipy",
     "tensorflow",
+    "tinygrad",
     "torch",
+    "tract",
+    "tvm",
 }
 MAX_NOTEBOOK_BYTES = 1_000_000
 MAX_FIGURE_BYTES = 80_000
