@@ -1064,6 +1064,53 @@ def test_what_is_patched_or_of_a_class_of_its_own():
     )
     wanted = conv2d_same(x, layer.weight, layer.bias, 2)
     torch.testing.assert_close(copy.deepcopy(layer)(x), wanted)
+    normed = nn.utils.parametrizations.weight_norm(sized(1, 1, 3, 2, 1))
+    layer = use_same_padding(normed)
+    assert isinstance(layer, sized) and isinstance(layer, Conv2dSame)
+    nn.utils.parametrize.remove_parametrizations(layer, "weight")
+    assert isinstance(layer, sized) and layer.area == 9
+    torch.testing.assert_close(layer(x), conv2d_same(x, layer.weight, layer.bias, 2))
+
+
+def test_a_padding_in_words_of_a_class_of_its_own():
+    """Whoever writes "same" and pads in a forward of its own is named, once changed is not."""
+    forward = {"forward": lambda self, x: super(own, self).forward(F.pad(x, [1] * 4))}
+    own = type("Own", (nn.Conv2d,), forward)
+    layer = own(1, 1, 3, 1, 0)
+    layer.padding = "same"
+    with pytest.warns(UserWarning, match=r"left alone 0 \(Own\): a class of its own"):
+        use_same_padding(nn.Sequential(layer))
+    with pytest.warns(UserWarning, match="changed nothing: what pads is SAME at every"):
+        use_same_padding(
+            nn.Sequential(Conv2dSame(1, 1, 3, 2), nn.Conv2d(1, 1, 3, 1, "same"))
+        )
+
+
+def test_a_keras_model_that_pads_as_pytorch_does():
+    """ResNet50's stem is ZeroPadding2D and 'valid': its port is right until it is changed."""
+    stem = keras.Sequential(
+        [
+            keras.layers.ZeroPadding2D(3),
+            keras.layers.Conv2D(2, 7, 2, use_bias=False),
+            keras.layers.ReLU(),
+            keras.layers.ZeroPadding2D(1),
+            keras.layers.MaxPooling2D(3, 2),
+        ]
+    )
+    port = nn.Sequential(
+        nn.Conv2d(2, 2, 7, 2, 3, bias=False), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+    ).requires_grad_(False)
+    port[0].weight.copy_(integers(2, 2, 7, 7))
+    stem.build((None, None, None, 2))
+    stem.set_weights([port[0].weight.permute(2, 3, 1, 0).numpy()])
+    changed = use_same_padding(copy.deepcopy(port))
+    for size, equal in (((32, 34), False), ((33, 37), True)):
+        x = integers(1, 2, *size)
+        wanted = torch.from_numpy(stem(x.permute(0, 2, 3, 1)).numpy()).permute(
+            0, 3, 1, 2
+        )
+        assert torch.equal(port(x), wanted)
+        assert torch.equal(changed(x), wanted) == equal
 
 
 def test_sizes_as_pytorch_takes_them():

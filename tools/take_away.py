@@ -64,7 +64,7 @@ FILES = {
 from same_torch import Conv2dSame, use_same_padding
 
 layer = Conv2dSame(3, 8, kernel_size=3, stride=2)  # Keras's "same" at every size
-model = use_same_padding(model)  # a port of a network that Keras trained""",
+model = use_same_padding(model)  # a port whose layers were 'same' in Keras""",
     ),
     "same_keras.py": File(
         "Keras",
