@@ -157,7 +157,8 @@ class MatrixFacts(SphinxDirective):
         )
         names = {row["name"] for row in rows}
         text = (
-            f"{len(rows)} rows, {len(names)} implementations, {layers:,} layers asked, on "
+            f"{len(rows)} rows: {len(names)} implementations, some in several versions; "
+            f"{layers:,} layers asked, on "
             f"{data['date']}: {machine['processor']}, {machine['cores']} cores, "
             f"{machine['system']}, Python {machine['python']}."
         )
