@@ -1193,3 +1193,132 @@ def test_a_sequential_called_at_other_sizes_than_its_own(rows):
     again = keras.models.clone_model(inner)
     fixed = keras.Sequential([keras.Input((8, 8, 3)), again])
     assert len(chapter.same_pairs(fixed)) == 2
+
+
+def paddings_within(model):
+    """Return {name: padding} of the convolutions at every level of a model."""
+    kinds = tuple(ranked(kind, axes) for kind, ranks in EVERY.items() for axes in ranks)
+    parts = model._flatten_layers()
+    return {part.name: part.padding for part in parts if isinstance(part, kinds)}
+
+
+@pytest.mark.parametrize("around", ["", "rows", "chain", "model in rows"])
+@pytest.mark.parametrize("shared", [0, 1])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_layer_that_time_distributed_holds_too(transposed, shared, around):
+    """Its call there is in no graph; a pair that is not shared folds all the same."""
+    if transposed:
+        layer = layers.Conv2DTranspose(1, 4, 2, name="layer")
+        pair = [layer, layers.Cropping2D(1)]
+    else:
+        layer = layers.Conv2D(1, 3, 2, name="layer")
+        pair = [layers.ZeroPadding2D(((0, 1), (0, 1))), layer]
+    image, shape = keras.Input((6, 6, 1)), (2, 6, 6, 1)
+    results = [pair[1](pair[0](image)), padded_convolution(image, "free")]
+    held = layers.TimeDistributed(pair[shared])
+    if around == "chain":
+        held = keras.Sequential([keras.Input(shape), held])
+    if around == "model in rows":
+        part = keras.Input(shape)
+        held = keras.Model(part, held(part))
+    if around.endswith("rows"):
+        held, shape = layers.TimeDistributed(held), (3, *shape)
+    film = keras.Input(shape)
+    model = with_integers(keras.Model([image, film], [*results, held(film)]))
+    folded = fold_zero_padding(model)
+    assert paddings_within(folded) == {"layer": "valid", "free": "same"}
+    assert_equal_outputs(model, folded, integer_inputs(model))
+    model = keras.Model(image, results)  # without it, the pair is folded
+    folded = fold_zero_padding(model)
+    assert paddings_within(folded) == {"layer": "same", "free": "same"}
+    assert_equal_outputs(model, folded, integer_inputs(model))
+
+
+def five_by_five(functional, pair):
+    """Return a model of a padding and a convolution that declares 5 x 5 cells."""
+    part = keras.Input((5, 5, 1))
+    if functional:
+        return keras.Model(part, pair[1](pair[0](part)))
+    return keras.Sequential([part, *pair])
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize(
+    "calls",  # (number of TimeDistributed around it, size) of each
+    [
+        [(0, 5), (1, 5), (2, 5)],  # the control: folded
+        [(1, None)],
+        [(2, None)],
+        [(1, 5), (0, None)],
+        [(0, None), (1, 5)],
+        [(0, 5), (1, None)],
+        [(1, None), (0, 5)],
+        [(0, 5), (0, None)],
+        [(0, None), (0, 5)],
+        [(1, 5), (1, None)],
+        [(1, None), (1, 5)],
+    ],
+)
+def test_a_model_called_at_its_own_and_at_other_sizes(calls, functional):
+    """One call at other sizes keeps it as it is, whichever call is met first."""
+    pair = [layers.ZeroPadding2D(1), layers.Conv2D(1, 3, 2, name="layer")]
+    inner = five_by_five(functional, pair)
+    image = keras.Input((5, 5, 1))
+    inputs, results = [image], [padded_convolution(image, "free")]
+    for rows, size in calls:
+        inputs.append(keras.Input((*[2] * rows, size, size, 1)))
+        layer = inner
+        for _ in range(rows):
+            layer = layers.TimeDistributed(layer)
+        results.append(layer(inputs[-1]))
+    model = with_integers(keras.Model(inputs, results))
+    folded = fold_zero_padding(model)
+    fixed = (0, None) not in calls and (1, None) not in calls and (2, None) not in calls
+    wanted = {"layer": "same" if fixed else "valid", "free": "same"}
+    assert paddings_within(folded) == wanted
+    refused = functional and (0, None) in calls  # by Keras, in a direct call
+    for size in (5,) if refused else (5, 6):
+        assert_equal_outputs(model, folded, integer_inputs(model, size))
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_layers_shared_with_a_model_called_at_other_sizes(rows):
+    """The copies of both are the same layers."""
+    pair = [layers.ZeroPadding2D(1), layers.Conv2D(1, 3, 2, name="layer")]
+    inner = five_by_five(rows, pair)
+    if rows:
+        inner = layers.TimeDistributed(inner)
+    image = keras.Input((5, 5, 1))
+    other = keras.Input((*[2] * rows, None, None, 1))
+    results = [pair[1](pair[0](image)), inner(other), padded_convolution(image, "free")]
+    model = with_integers(keras.Model([image, other], results))
+    folded = fold_zero_padding(model)
+    assert paddings_within(folded) == {"layer": "valid", "free": "same"}
+    assert_equal_outputs(model, folded, integer_inputs(model, 6))
+
+
+def test_a_functional_model_whose_sizes_keras_does_not_check():
+    """It checks none where the inputs are a dict of lists."""
+    part, image = keras.Input((5, 5, 1)), keras.Input((None, None, 1))
+    x = layers.Conv2D(1, 3, 2, name="layer")(layers.ZeroPadding2D(1)(part))
+    inner = keras.Model({"parts": [part]}, x)
+    model = with_integers(keras.Model(image, inner({"parts": [image]})))
+    folded = fold_zero_padding(model)
+    assert_equal_outputs(model, folded, integer_inputs(model, 6))
+
+
+def test_zeros_with_a_penalty_stay():
+    """An Identity would lose it; a penalty on the convolution is no matter."""
+    image = keras.Input((8, 8, 1))
+    pad = layers.ZeroPadding2D(1, activity_regularizer="l2")
+    crop = layers.Cropping2D(1, activity_regularizer="l2")
+    up = layers.Conv2DTranspose(1, 4, 2, name="up")
+    free = padded_convolution(image, "free", activity_regularizer="l2")
+    results = [layers.Conv2D(1, 3, name="layer")(pad(image)), crop(up(image)), free]
+    model = with_integers(keras.Model(image, results))
+    folded = fold_zero_padding(model)
+    wanted = {"layer": "valid", "up": "valid", "free": "same"}
+    assert paddings_within(folded) == wanted
+    assert_equal_outputs(model, folded, integer_inputs(model))
+    assert len(model.losses) == 3
+    np.testing.assert_allclose(folded.losses, model.losses, rtol=1e-6)
