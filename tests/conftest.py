@@ -30,6 +30,39 @@ def examples(count):
     return 50 * count if PROFILE == "long" else count
 
 
+@pytest.fixture
+def fresh_compiler():
+    """Let torch.compile forget what it has compiled, before and after."""
+    import torch
+
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture(scope="module")
+def inductor():
+    """Skip where the default backend cannot compile a trivial function, and say why.
+
+    It has a cache of its own: from the one on disk PyTorch 2.13 takes code for wider vectors than
+    those that ATEN_CPU_CAPABILITY allows, and that is wrong for a plain nn.Conv2d too.
+    """
+    if shutil.which("g++") is None:
+        pytest.skip("the default backend needs g++")
+    import torch
+    from torch._inductor.utils import fresh_cache
+
+    torch._dynamo.reset()
+    with fresh_cache():
+        try:
+            torch.compile(lambda x: torch.relu(x + 1), dynamic=True)(torch.zeros(3, 5))
+        except Exception as error:
+            why = " ".join(str(error).split())[:200]
+            pytest.skip(f"the default backend compiles no trivial function here: {why}")
+        torch._dynamo.reset()
+        yield
+
+
 @pytest.fixture(scope="session")
 def root():
     """Return the repository's root."""

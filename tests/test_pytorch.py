@@ -5,7 +5,6 @@ import functools
 import io
 import pickle
 import re
-import shutil
 import types
 import warnings
 from functools import partial
@@ -21,7 +20,6 @@ from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch._inductor.utils import fresh_cache
 from torch.nn.utils import prune
 
 from notebooks import load
@@ -468,14 +466,6 @@ def test_mean_of_nine_in_onnx_runtime():
         np.testing.assert_allclose(run(x), model(x).numpy(), rtol=1e-6, atol=1e-6)
 
 
-@pytest.fixture
-def fresh_compiler():
-    """Let torch.compile forget what it has compiled, before and after."""
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_traced_by_torch_compile(fresh_compiler, dynamic):
     """A compiled model is equal at several sizes."""
@@ -484,25 +474,6 @@ def test_traced_by_torch_compile(fresh_compiler, dynamic):
     for size in ((30, 41), (31, 40), (64, 65)):
         x = integers(1, 2, *size)
         assert torch.equal(compiled(x), model(x))
-
-
-@pytest.fixture(scope="module")
-def inductor():
-    """Skip where the default backend cannot compile a trivial function, and say why."""
-    if shutil.which("g++") is None:
-        pytest.skip("the default backend needs g++")
-    torch._dynamo.reset()
-    # A cache of its own: from the one on disk, code for wider vectors than those that
-    # ATEN_CPU_CAPABILITY allows is taken, and wrong for a plain nn.Conv2d too (2.13).
-    with fresh_cache():
-        try:
-            torch.compile(lambda x: torch.relu(x + 1), dynamic=True)(torch.zeros(3, 5))
-        except Exception as error:
-            why = " ".join(str(error).split())[:200]
-            pytest.skip(f"the default backend compiles no trivial function here: {why}")
-        torch._dynamo.reset()
-        yield
-    torch._dynamo.reset()
 
 
 SEVERAL = ((6, 9), (7, 8), (10, 12), (5, 5), (8, 8), (9, 12), (4, 7), (11, 14))
