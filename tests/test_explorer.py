@@ -1447,7 +1447,8 @@ def test_the_small_one(visit, bare):
     assert "PyTorch padding=2" in result(page)  # p follows the kernel
     number(page, "Kernel").fill("3")
     page.get_by_role("button", name="Play").click()
-    assert windows(page)[0].startswith("Output (0, 1)")
+    shown = windows(page)[0]  # the second one, or a later one where the machine is busy
+    assert shown.startswith("Output (") and not shown.startswith("Output (0, 0)")
     onward = page.get_by_role(
         "link", name="All operations, rules and code for this layer"
     )
