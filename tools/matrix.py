@@ -1,7 +1,7 @@
 """Ask every implementation what its SAME is: `make matrix` writes book/_data/matrix.json and .csv.
 
     python tools/matrix.py             everything that is not known yet
-    python tools/matrix.py --small     the chapter's small grid
+    python tools/matrix.py --small     the chapter's "live" grid, the smallest
     python tools/matrix.py --again     ask again what is known already
     python tools/matrix.py --only KEY  one implementation, or those whose key begins so
 
@@ -33,12 +33,23 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from notebooks import code_cells, definitions, find_chapters, has_tag, read, used_names
+from take_away import book_facts
 
-ROOT = Path(__file__).resolve().parent.parent
+from notebooks import (
+    ROOT,
+    code_cells,
+    definitions,
+    find_chapters,
+    has_tag,
+    read,
+    used_names,
+    write_whole,
+)
+
 CACHE = ROOT / "_build" / "matrix"
 JSON = ROOT / "book" / "_data" / "matrix.json"
 CHAPTER = "12"
@@ -359,6 +370,7 @@ def ask_onnxruntime_web(layer, x, w):
     return to_nhwc(y)  # noqa: F821
 
 
+@cache
 def chapter_text():
     """Return ({name: definition}, {name: import statement}) of chapter 12 and of this file."""
     (path,) = find_chapters([CHAPTER])
@@ -395,14 +407,6 @@ def probe_file(adapter, extra=""):
     lines = [imports[name] for name in sorted(needed & set(imports))]
     texts = [defined[name] for name in defined if name in needed]
     return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(texts) + "\n" + extra
-
-
-def write_whole(path, text):
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def install(name):
@@ -628,12 +632,6 @@ def machine():
     }
 
 
-def book_version():
-    """Return the book's version, from CITATION.cff."""
-    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    return re.search(r"^version: (.+)$", text, re.MULTILINE).group(1)
-
-
 def digest(implementation, grid):
     """Return what a result depends on, as a short hash."""
     parts = [probe_file(implementation.adapter, CHILD), repr(implementation)]
@@ -798,7 +796,7 @@ def write(rows, grid, target=JSON):
 
     document = {
         "title": "What SAME is, in every implementation asked",
-        "book": book_version(),
+        "book": book_facts()[1],
         "date": max(row["date"] for row in rows),
         "machine": machine(),
         "grid": grid,

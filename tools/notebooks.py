@@ -67,11 +67,17 @@ def read(path):
     return nbformat.read(path, as_version=4)
 
 
+def write_whole(path, text):
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
 def write(notebook, path):
     """Write `notebook` to `path` whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(nbformat.writes(notebook, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, nbformat.writes(notebook, indent=1) + "\n")
 
 
 def has_tag(cell, tag):

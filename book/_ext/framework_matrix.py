@@ -64,24 +64,39 @@ def address(op, rule, first):
     return "?" + "&".join([*pairs, f"rule={this}", f"with={other}"])
 
 
-def layer_words(op, first):
+def answer(value, shape="shape "):
+    """Return what a layer gave in words: a number, a shape, or what happened instead."""
+    if isinstance(value, list):
+        return shape + "×".join(map(str, value))
+    return f"{value:g}" if isinstance(value, int | float) else value
+
+
+def table_row(*contents):
+    """Return a table row of inline nodes."""
+    line = nodes.row()
+    for content in contents:
+        line += nodes.entry("", nodes.paragraph("", "", content))
+    return line
+
+
+def table(head, rows):
+    """Return a table that can be sorted."""
+    columns = [nodes.colspec(colwidth=1) for _ in head]
+    group = nodes.tgroup("", *columns, cols=len(head))
+    group += nodes.thead("", table_row(*map(nodes.Text, head)))
+    group += nodes.tbody("", *rows)
+    return nodes.table("", group, classes=["matrix"])
+
+
+def layer_words(first):
     """Return a layer and its two answers as one sentence, for a link's title."""
     size = "{}×{}".format(*first["n"])
     kernel = "{}×{}".format(*first["k"])
-    text = (
-        f"{size}, kernel {kernel}, stride {first['s']}, dilation {first['d']}"
-        if first["d"] > 1
-        else f"{size}, kernel {kernel}, stride {first['s']}"
-    )
+    text = f"{size}, kernel {kernel}, stride {first['s']}"
+    if first["d"] > 1:
+        text += f", dilation {first['d']}"
     if "gives" in first:
-        gives, right = (
-            "a shape of " + "×".join(map(str, value))
-            if isinstance(value, list)
-            else f"{value:g}"
-            if value is not None
-            else "NaN"
-            for value in (first["gives"], first["right"])
-        )
+        gives, right = (answer(first[key], "a shape of ") for key in ("gives", "right"))
         text += f": gives {gives}, right is {right}"
     return text
 
@@ -99,30 +114,19 @@ class Matrix(SphinxDirective):
         self.env.note_dependency(str(Path(self.env.srcdir, DATA)))
         rows = load(self.env.srcdir)["rows"]
         head = ("Implementation", "Version", *OPERATIONS.values(), "Asked for")
-        group = nodes.tgroup(
-            "", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head)
-        )
-        group += nodes.thead("", self.row(*map(nodes.Text, head)))
-        body = nodes.tbody()
+        lines = []
         for row in rows:
             cells = {op: row["cells"].get(op, {}).get(rule) for op in OPERATIONS}
             if "failed" not in row and all(words(c) == NOTHING for c in cells.values()):
                 continue
-            body += self.row(
+            line = table_row(
                 nodes.Text(row["name"]),
                 nodes.Text(row["version"] or NOTHING),
                 *(self.cell(op, rule, cell, row) for op, cell in cells.items()),
                 nodes.Text(row["how"]),
             )
-        group += body
-        return [nodes.table("", group, classes=["matrix"])]
-
-    def row(self, *contents):
-        """Return a table row of inline nodes."""
-        line = nodes.row()
-        for content in contents:
-            line += nodes.entry("", nodes.paragraph("", "", content))
-        return line
+            lines.append(line)
+        return [table(head, lines)]
 
     def cell(self, op, rule, cell, row):
         """Return the text of a cell, a link where something differs or crashes."""
@@ -137,7 +141,7 @@ class Matrix(SphinxDirective):
         page = self.env.app.builder.get_relative_uri(self.env.docname, "book/explorer")
         link = nodes.reference("", text, internal=True)
         link["refuri"] = page + address(op, rule, first)
-        link["reftitle"] = layer_words(op, first)
+        link["reftitle"] = layer_words(first)
         return link
 
 
@@ -172,12 +176,7 @@ class MatrixLayers(SphinxDirective):
         """Return the table, a line for each cell that differs, crashes or hangs."""
         self.env.note_dependency(str(Path(self.env.srcdir, DATA)))
         head = ("Implementation", "Operation", "Smallest layer", "Gives", "Right")
-        group = nodes.tgroup(
-            "", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head)
-        )
-        row = Matrix.row
-        group += nodes.thead("", row(self, *map(nodes.Text, head)))
-        body = nodes.tbody()
+        lines = []
         page = self.env.app.builder.get_relative_uri(self.env.docname, "book/explorer")
         for one in load(self.env.srcdir)["rows"]:
             for op, rules in one["cells"].items():
@@ -185,29 +184,19 @@ class MatrixLayers(SphinxDirective):
                     for outcome in ("differs", "crashes", "hangs"):
                         first = cell["first"].get(outcome)
                         if first:
-                            body += self.line(page, one, op, rule, outcome, first)
-        group += body
-        return [nodes.table("", group, classes=["matrix"])]
+                            lines.append(self.line(page, one, op, rule, outcome, first))
+        return [table(head, lines)]
 
     def line(self, page, one, op, rule, outcome, first):
         """Return the line of one cell."""
-        layer = layer_words(op, {k: v for k, v in first.items() if k in "nksd"})
+        layer = layer_words({k: v for k, v in first.items() if k in "nksd"})
         link = nodes.reference("", layer, internal=True)
         link["refuri"] = page + address(op, rule, first)
-        gives, right = (
-            "shape " + "×".join(map(str, value))
-            if isinstance(value, list)
-            else "NaN"
-            if value is None
-            else f"{value:g}"
-            if isinstance(value, int | float)
-            else value
-            for value in (first.get("gives", outcome), first.get("right", NOTHING))
-        )
+        gives = answer(first.get("gives", outcome))
+        right = answer(first.get("right", NOTHING))
         name = f"{one['name']} {one['version']}"
         operation = OPERATIONS[op] + (", LOWER" if rule == "lower" else "")
-        return Matrix.row(
-            self,
+        return table_row(
             *map(nodes.Text, (name, operation)),
             link,
             *map(nodes.Text, (gives, right)),

@@ -25,8 +25,12 @@ LENGTH, REPETITION = 0.75, 0.6
 SIGNS = {"lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "max": "max"}
 SIGNS |= {"bmod": " mod ", "cdot": "·", "ge": "≥", "le": "≤", "times": "×"}
 # Questions are written to be found; some pages only lead elsewhere.
-PAGES = {"book/questions": 1.5, "book/references": 0.5, "book/status": 0.5}
-PAGES |= {"book/matrix": 0.5}  # its table names everything
+PAGES = {
+    "book/questions": 1.5,
+    "book/references": 0.5,
+    "book/status": 0.5,
+    "book/matrix": 0.5,  # its table names everything
+}
 HIDDEN = {"tag_setup", "tag_recap"}  # the same text in every chapter
 
 # What is one thing to those who search. The first word of a line stands for the others.
