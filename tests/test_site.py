@@ -134,6 +134,13 @@ def test_every_image_says_what_it_shows(known):
             )
 
 
+def test_every_picture_has_its_place(known):
+    """Width and height on every image of an article: nothing moves when it arrives."""
+    for path, soup in pages(known).items():
+        for image in soup.select("article img"):
+            assert image.get("width") and image.get("height"), f"{path.name}: {image}"
+
+
 def test_nothing_comes_from_outside(known):
     """No page and no style sheet names a file on another host to load."""
     outside, sheets = [], set()

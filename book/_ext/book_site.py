@@ -84,12 +84,11 @@ def add_repository(app, config):
 def visit_image(self, node):
     """Write an image; a PNG, which this book draws at twice its size, at half its pixels.
 
-    The two attributes also reserve its place, so that nothing moves when it arrives. A width given
-    by the page (`:width:`) goes first.
+    Width and height also reserve its place, so that nothing moves when it arrives.
     """
     if not node.get("alt", "").strip():
         logger.warning("image without alt text: %s", node["uri"], location=node)
-    drawn = node["uri"].endswith(".png") and "width" not in node
+    drawn = node["uri"].endswith(".png")
     size = get_image_size(Path(self.builder.srcdir, node["uri"])) if drawn else None
     HTML5Translator.visit_image(self, node)
     if size:
