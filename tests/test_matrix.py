@@ -202,12 +202,13 @@ def test_a_planted_shift_is_reduced_to_its_smallest_layer(planted):
     assert found["restarts"] == 0
 
 
-def test_a_planted_crash_is_a_row_and_the_rest_is_asked(planted):
-    """os.abort() ends a process; the next one goes on behind the layer."""
+def test_a_planted_crash_is_a_row_and_the_rest_is_asked(planted, chapter):
+    """os.abort() ends a process; the next one goes on behind the layer, and none is lost."""
     found = planted("os.abort() if here and layer.op == 'conv' and layer.d == 1 else 0")
     cell = found["cells"]["conv"]["upper"]
     assert cell["crashes"] == found["restarts"] >= 1
-    assert cell["crashes"] + cell["equal"] == len(cell["each"])
+    asked = chapter.layers_to_ask("conv", "upper", "live")
+    assert cell["crashes"] + cell["equal"] == len(cell["each"]) == len(asked)
     assert first_layer(found, "conv", "crashes") == ([4, 1], [3, 1], 2, 1)
     assert cell["first"]["crashes"]["says"] == "SIGABRT"
     assert set(found["cells"]["max"]["upper"]["each"]) == {"="}
