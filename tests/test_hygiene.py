@@ -192,7 +192,8 @@ def test_setup_cell_comes_first_and_sets_the_same_things(path):
         assert 'tf.config.set_visible_devices([], "GPU")' in source
     for cell in cells[1:]:
         other_process = cell.source.startswith("%%alone")  # chapter 13: its own script
-        assert "os.environ" not in cell.source or other_process
+        sets = re.search(r"os\.environ(\[|\.)", cell.source)  # reading it is harmless
+        assert not sets or other_process
 
 
 @every_chapter
