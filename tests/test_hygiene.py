@@ -194,7 +194,9 @@ def test_setup_cell_comes_first_and_sets_the_same_things(path):
     if {"tensorflow", "torch"} <= imported:  # compared bit for bit, so both on the CPU
         assert 'tf.config.set_visible_devices([], "GPU")' in source
     for cell in cells[1:]:
-        assert "os.environ" not in cell.source
+        other_process = cell.source.startswith("%%alone")  # chapter 13: its own script
+        sets = re.search(r"os\.environ(\[|\.)", cell.source)  # reading it is harmless
+        assert not sets or other_process
 
 
 @every_chapter

@@ -92,7 +92,12 @@ def code_cells(notebook, recap=True):
 
 
 def parse(cell):
-    """Return the syntax tree of a code cell; IPython magics and shell lines are left out."""
+    """Return the syntax tree of a code cell; IPython magics and shell lines are left out.
+
+    A cell that a cell magic takes (%%alone, of chapter 13) is no code of the notebook's own.
+    """
+    if cell.source.startswith("%%"):
+        return ast.parse("")
     lines = cell.source.splitlines()
     plain = ["pass" if line.startswith(("%", "!")) else line for line in lines]
     return ast.parse("\n".join(plain))
