@@ -254,6 +254,7 @@
       return { op: "shape", lost: true, shape: Array.from({ length: Math.min(8, shape.length + axes.length) }, (_, i) => (axes.includes(i) ? 1 : rest.shift() ?? null)) };
     }
     if (type === "Transpose" && a.perm) return { op: "shape", perm: a.perm, shape: shape && a.perm.map((i) => shape[i] ?? null) };
+    if (type === "ConstantOfShape" && value(0)) return { op: "shape", shape: value(0).map(whole) };
     if (type === "Split" && shape) {
       return { op: "shape", shape: shape.map((n, i) => (i === a.axis || i === a.axis + shape.length ? null : n)) };
     }

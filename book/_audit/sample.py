@@ -48,7 +48,9 @@ def sample():
     weights.append(pads)
     x = plain("Pad", "pad", [x, "pads"])
     x = add("Conv", "down2", x, shape=(4, 4, 3, 3))
-    x = add("Conv", "dilated", x, s=1, shape=(4, 4, 3, 3), dilations=[2, 2], pads=[2] * 4)
+    x = add(
+        "Conv", "dilated", x, s=1, shape=(4, 4, 3, 3), dilations=[2, 2], pads=[2] * 4
+    )
     x = add("AveragePool", "average", x, pads=[1] * 4, count_include_pad=1)
     x = add(
         "ConvTranspose",
