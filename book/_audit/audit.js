@@ -19,10 +19,10 @@
     return element;
   }
 
-  /** "3" or "3 × 5", "?" for a size that is not known. */
-  function times(list) {
+  /** "3 × 5", "?" for a size that is not known; "3" for a pair of threes where that will do. */
+  function times(list, short) {
     const texts = (list || [null]).map((one) => one ?? "?");
-    return texts.every((one) => one === texts[0]) && texts.length < 3 && texts[0] !== "?" ? `${texts[0]}` : texts.join(" × ");
+    return short && texts.every((one) => one === texts[0]) ? `${texts[0]}` : texts.join(" × ");
   }
 
   /** A verdict in a word, or its sentence. */
@@ -52,11 +52,12 @@
     return `?${["op=" + OPS[kind], ...sizes, "rule=" + rule, "with=" + (rule === "same" ? "p" : "same")].join("&")}`;
   }
 
-  /** The pads of a row: "0, 1" or each axis. */
+  /** The pads of a row, "0, 1" or of each axis, and the file’s word for them. */
   function padding({ pads, declared, kind }) {
-    const texts = (pads || []).map((pair) => (pair ? pair.join(", ") : "by size"));
+    if (!pads) return "?";
+    const texts = pads.map((pair) => (pair ? pair.join(", ") : "by size"));
     const text = texts.every((one) => one === texts[0]) ? texts[0] : texts.map((one) => `(${one})`).join(" ");
-    return text === undefined ? "?" : `${kind === "conv_transpose" ? "crops " : ""}${text}${/pads|valid/i.test(declared) && !declared.startsWith("Pad") ? "" : ` · ${declared}`}`;
+    return [kind === "conv_transpose" ? `crops ${text}` : text, ...(/^(pads|valid)/i.test(declared) ? [] : [make("small", declared)])];
   }
 
   /** What a swap of the rule does, in input pixels where the way there is known. */
@@ -80,7 +81,8 @@
     const open = row.input_size && row.input_size.includes(null) ? ", at a size of ours" : "";
     const title = make("th", address ? make("a", name || `${i}`, { href: root.dataset.explorer + address, title: `${row.name}: open in the explorer${open}` }) : name, { scope: "row" });
     title.append(make("small", row.type));
-    const window = row.kernel_size ? `${times(row.kernel_size)} / ${times(row.stride)}${Math.max(...row.dilation) > 1 ? ` d ${times(row.dilation)}` : ""}` : "?";
+    const { kernel_size: k, stride, dilation } = row;
+    const window = k ? `${times(k, true)} / ${times(stride, true)}${Math.max(...dilation) > 1 ? `, d ${times(dilation, true)}` : ""}` : "?";
     const verdicts = [row.same, row.symmetric, row.lower].map((one) => make("td", word(one), { class: one === true ? "is-yes" : "is-no" }));
     return make("tr", [title, ...[times(row.input_size), window, padding(row)].map((text) => make("td", text)),
       ...verdicts, make("td", [moved(row), ...(row.note ? [make("small", row.note)] : [])])], agrees(row) ? { class: "agrees" } : {});
@@ -104,7 +106,7 @@
 
   /** The table of rows. */
   function table(name, rows) {
-    const head = ["Layer", "Input", "Kernel / stride", "Padding", "SAME?", "Symmetric?", "SAME_LOWER?", "Shift"];
+    const head = ["Layer", "Input", "Kernel / stride", "Padding", "SAME?", "Symmetric?", "LOWER?", "Shift"];
     const body = make("tbody", rows.slice(0, MOST).map(line));
     const caption = rows.length > MOST ? `${name}: the first ${MOST} of ${rows.length} layers` : name;
     return make("table", [make("caption", caption), make("thead", make("tr", head.map((text) => make("th", text, { scope: "col" })))), body]);

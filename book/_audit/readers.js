@@ -564,8 +564,8 @@
       const own = /^(tf_)?keras\b/.test(layer.module ?? "keras") && !(layer.registered_name || "").includes(">");
       if (type === "InputLayer") {
         learn(key, config.batch_shape ?? config.batch_input_shape);
-        if (from.length) nodes.push({ op: "keep", type, name, from, to: [key] });
-        else open.set(key, shapes.get(key));
+        if (from.length) return from;
+        open.set(key, shapes.get(key));
         return [key];
       }
       const node = { type, name, from, to: [key] };

@@ -264,7 +264,7 @@
       const row = {
         name: node.name, type: node.type, kind: node.op, input_size: size, output_size: all("count"),
         kernel_size: k, stride: s, dilation: d, pads: all("pads"), shift: all("shift"), jump,
-        declared: pad ? `Pad (${pad.pads.map((pair) => `(${pair.join(", ")})`).join(", ")}) + ${node.declared}` : node.declared,
+        declared: pad ? `a Pad + ${node.declared}` : node.declared,
         note: all("note").find(Boolean) || "",
         shift_pixels: axes.map(({ shift }, i) => (shift ? jump[i] && shift * jump[i] / (back ? s[i] : 1) : shift)),
       };
