@@ -350,6 +350,126 @@ def test_a_nested_model_is_followed(ask, tmp_path):
     ]
 
 
+# ---- the chapter's audit
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """Chapter 16's audit."""
+    from notebooks import load
+
+    try:
+        return load("16").audit
+    except (ValueError, AttributeError):
+        pytest.skip("not compared with the Python audit: chapter 16 is not here")
+
+
+COMPARED = (
+    "name type kind input_size output_size kernel_size stride dilation pads"
+    " same symmetric lower shift"
+).split()
+
+
+def compare(ask, chapter, data):
+    """Hold the page's rows of a file to the chapter's; return how many there are.
+
+    Layers of branches that do not wait for each other may come in either order.
+    """
+    here, there = (
+        sorted(rows, key=lambda row: row["name"])
+        for rows in (ask(data)["rows"], chapter(data))
+    )
+    assert len(here) == len(there)
+    for mine, theirs in zip(here, json.loads(json.dumps(there)), strict=True):
+        for key in COMPARED:
+            assert mine[key] == theirs[key], (mine, theirs)
+        for key in ("jump", "shift_pixels"):
+            pairs = zip(mine[key] or (), theirs[key] or (), strict=False)
+            for a, b in pairs:
+                assert a is None or b is None or a == pytest.approx(b), (mine, theirs)
+    return len(here)
+
+
+def test_onnx_rows_are_the_chapters(ask, chapter):
+    """The sample, and every graph that onnx ships as a network or as an exported operator."""
+    import onnx
+
+    folder = Path(onnx.__file__).parent / "backend" / "test" / "data"
+    paths = [
+        *folder.glob("light/*.onnx"),
+        *folder.glob("pytorch-*/*Conv*/*.onnx"),
+        *folder.glob("pytorch-*/*conv*/*.onnx"),
+        *folder.glob("pytorch-*/*ool*/*.onnx"),
+        *folder.glob("pytorch-*/*[pP]ad*/*.onnx"),
+    ]
+    files = [SAMPLE, *(path.read_bytes() for path in paths)]
+    assert sum(compare(ask, chapter, data) for data in files) > 450
+
+
+def test_exported_pytorch_rows_are_the_chapters(ask, chapter):
+    """A U-Net with every kind of layer, exported at a fixed and at an open size."""
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        """Down with pads of every kind, up again, and a way across."""
+
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 3, 2, 1)
+            self.pad = nn.ZeroPad2d((0, 1, 0, 1))
+            self.down = nn.Conv2d(4, 4, 3, 2, groups=4)
+            self.pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
+            self.mean = nn.AvgPool2d(3, 1, 1)
+            self.up = nn.ConvTranspose2d(4, 4, 3, 2, 1, 1)
+            self.last = nn.Conv2d(8, 2, 3, padding=2, dilation=2)
+
+        def forward(self, x):
+            """Return the map at half the stem's size."""
+            x = torch.relu(self.stem(x))
+            skip = self.down(self.pad(x))
+            x = self.up(self.mean(self.pool(skip)))
+            return self.last(torch.cat([x[..., 1:-1, 1:-1], skip], 1))
+
+    for open_axes in ({}, {"x": {0: "batch", 2: "h", 3: "w"}}):
+        out = io.BytesIO()
+        x = torch.zeros(1, 3, 31, 33)
+        names = {"input_names": ["x"], "dynamic_axes": open_axes, "dynamo": False}
+        torch.onnx.export(Net().eval(), x, out, **names)
+        assert compare(ask, chapter, out.getvalue()) == 7
+
+
+def test_keras_rows_are_the_chapters(ask, chapter, tmp_path):
+    """A real network, and one of every kind of layer at an open size."""
+    import keras
+
+    layers = keras.layers
+    x = inputs = keras.Input((None, 64, 3))
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)))(x)
+    inner = keras.Input((None, None, 3))
+    y = layers.Conv2D(4, 3, 2, activation="relu")(inner)
+    y = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(y))
+    x = keras.Model(inner, y, name="inside")(x)
+    x = layers.AveragePooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
+    x = layers.SeparableConv2D(4, 5, 2, "same")(layers.BatchNormalization()(x))
+    x = layers.Conv2DTranspose(4, 3, 2, "valid")(x)
+    x = layers.Conv2D(4, 4, 3)(layers.Cropping2D(((0, 1), (1, 0)))(x))
+    x = layers.UpSampling2D(3)(x)
+    outputs = layers.Conv2DTranspose(2, 4, 3, "same", output_padding=2)(x)
+    every = keras.Model(inputs, outputs)
+    real = keras.applications.MobileNetV2((96, 96, 3), 0.35, False, None)
+    rows = 0
+    for i, model in enumerate((every, real)):
+        model.save(tmp_path / f"{i}.keras")
+        rows += compare(ask, chapter, (tmp_path / f"{i}.keras").read_bytes())
+    assert rows > 55
+
+
+def test_tflite_rows_are_the_chapters(ask, chapter):
+    """Every operation of chapter 12's grid as a file of one operator."""
+    assert all(compare(ask, chapter, data) == 1 for data in one_operator_files())
+
+
 # ---- files that are none
 
 
@@ -492,7 +612,7 @@ def test_mutated_files_neither_hang_nor_fail(node, tmp_path):
     (seeds / "b.keras").write_bytes(keras_file(SMALL, zipfile.ZIP_STORED))
     (seeds / "c.keras").write_bytes(keras_file(SMALL))
     (seeds / "d.keras").write_bytes(cyclic(3))
-    (seeds / "e.tflite").write_bytes(one_tflite())
+    (seeds / "e.tflite").write_bytes(next(one_operator_files()))
     scripts = [FOLDER / "readers.js", FOLDER / "rows.js"]
     count, seed = examples(200), os.environ.get("FUZZ_SEED", "1")
     process = subprocess.run(
@@ -506,16 +626,20 @@ def test_mutated_files_neither_hang_nor_fail(node, tmp_path):
     assert sum(said.values()) == count and said["rows"] > count / 20 and len(said) >= 5
 
 
-def one_tflite():
-    """Return a TFLite file of one operator, made by chapter 12's function."""
+def one_operator_files(step=40):
+    """Yield TFLite files of one operator, made by chapter 12's function."""
     from notebooks import load
 
     schema = pytest.importorskip(
-        "tensorflow.lite.python.schema_py_generated", reason="no TFLite was fuzzed"
+        "tensorflow.lite.python.schema_py_generated", reason="no TFLite file was made"
     )
     chapter = load("12")
-    layer = chapter.Layer("conv", "upper", (9, 8), (3, 2), 2, 1)
-    return bytes(chapter.tflite_layer(layer, *chapter.layer_data(layer), schema))
+    for op in ("conv", "depthwise", "max", "avg", "transposed"):
+        for layer in chapter.layers_to_ask(op, "upper", "full")[::step]:
+            if layer.op == "transposed" and layer.d > 1:
+                continue  # TFLite's has no dilation
+            data = chapter.layer_data(layer)
+            yield bytes(chapter.tflite_layer(layer, *data, schema))
 
 
 def test_a_file_of_100_mb_is_stepped_over(ask, bare):
