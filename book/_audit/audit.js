@@ -61,11 +61,11 @@
   }
 
   /** What a swap of the rule does, in input pixels where the way there is known. */
-  function moved({ shift, shift_pixels: pixels }) {
+  function moved({ shift, shift_pixels: pixels, input_size: n }) {
     const far = pixels && !pixels.includes(null) ? pixels : shift;
     if (!far) return "?";
     const unit = far === pixels ? " px" : " cells";
-    const texts = far.map((one) => (one === null ? "–" : `${Math.round(one * 100) / 100}`));
+    const texts = far.map((one, i) => (one !== null ? `${Math.round(one * 100) / 100}` : n[i] === null ? "by size" : "–"));
     return (texts.every((one) => one === texts[0]) ? texts[0] : texts.join(", ")).replace(/\d$/, `$&${unit}`);
   }
 
@@ -83,7 +83,7 @@
     title.append(make("small", row.type));
     const { kernel_size: k, stride, dilation } = row;
     const window = k ? `${times(k, true)} / ${times(stride, true)}${Math.max(...dilation) > 1 ? `, d ${times(dilation, true)}` : ""}` : "?";
-    const verdicts = [row.same, row.symmetric, row.lower].map((one) => make("td", word(one), { class: one === true ? "is-yes" : "is-no" }));
+    const verdicts = [row.same, row.symmetric, row.lower].map((one) => make("td", word(one), one === false ? { class: "is-no" } : {}));
     return make("tr", [title, ...[times(row.input_size), window, padding(row)].map((text) => make("td", text)),
       ...verdicts, make("td", [moved(row), ...(row.note ? [make("small", row.note)] : [])])], agrees(row) ? { class: "agrees" } : {});
   }
@@ -100,7 +100,7 @@
     if (!all) return `${name} (${format}) has no convolution, pool or transposed layer.`;
     return `${name} (${format}): in ${all - agree} of ${all} layers the rule matters. ${same} are SAME and no symmetric padding, ${even} symmetric and not SAME.`
       + (sizes ? ` In ${sizes} it hangs on the input’s size.` : "") + (unknown ? ` ${unknown} are unknown.` : "")
-      + (most ? ` The farthest a swap moves the windows is ${Math.round(most * 100) / 100} input pixels, at ${rows[far.indexOf(most)].name}.` : "")
+      + (most ? ` The farthest a swap moves the windows is ${Math.round(most * 100) / 100} input pixels, at “${rows[far.indexOf(most)].name}”.` : "")
       + (skipped ? ` ${skipped} parts of the graph (branches, loops, functions) are not looked into.` : "");
   }
 
