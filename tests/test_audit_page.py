@@ -580,7 +580,7 @@ const mutate = (bytes) => {
     if (kind === 0) out[at] = random(256);
     else if (kind === 1) out[at] ^= 1 << random(8);
     else if (kind === 2) out = out.subarray(0, 1 + at);
-    else if (kind === 3) out.fill(255, at, at + 1 + random(10));
+    else if (kind === 3) out.fill(255, at, at + 1 + random(4));
     else if (kind === 4) out = Buffer.concat([out.subarray(0, at), out.subarray(other)]);
     else if (kind === 5) out.copy(out, at, other, random(out.length));
     else out.writeUInt32LE(random(2 ** 32), at);

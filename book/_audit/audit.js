@@ -152,5 +152,4 @@
     });
   }
   document.addEventListener("dragleave", () => root.classList.remove("is-over"));
-  controls.hidden = false;
 })();
