@@ -388,7 +388,8 @@ def compare(ask, chapter, data):
         for key in ("jump", "shift_pixels"):
             pairs = zip(mine[key] or (), theirs[key] or (), strict=False)
             for a, b in pairs:
-                assert a is None or b is None or a == pytest.approx(b), (mine, theirs)
+                near = a is None or b is None or a == pytest.approx(b, abs=1e-5)
+                assert near, (mine, theirs)
     return len(here)
 
 
@@ -409,12 +410,12 @@ def test_onnx_rows_are_the_chapters(ask, chapter):
 
 
 def test_exported_pytorch_rows_are_the_chapters(ask, chapter):
-    """A U-Net with every kind of layer, exported at a fixed and at an open size."""
+    """A net with every kind of layer, exported at a fixed and at an open size."""
     import torch
     from torch import nn
 
     class Net(nn.Module):
-        """Down with pads of every kind, up again, and a way across."""
+        """Down with pads of every kind, and up again."""
 
         def __init__(self):
             super().__init__()
@@ -429,9 +430,9 @@ def test_exported_pytorch_rows_are_the_chapters(ask, chapter):
         def forward(self, x):
             """Return the map at half the stem's size."""
             x = torch.relu(self.stem(x))
-            skip = self.down(self.pad(x))
-            x = self.up(self.mean(self.pool(skip)))
-            return self.last(torch.cat([x[..., 1:-1, 1:-1], skip], 1))
+            x = self.down(self.pad(x))
+            x = self.up(self.mean(self.pool(x)))
+            return self.last(torch.cat([x, torch.relu(x)], 1))
 
     for open_axes in ({}, {"x": {0: "batch", 2: "h", 3: "w"}}):
         out = io.BytesIO()

@@ -268,6 +268,40 @@
     return {};
   }
 
+  /** {numbers, dims} of a small constant made by a node: exporters compute the pads of a Pad so. */
+  function folded({ type, from, a }, shapes, values, filler) {
+    const [numbers, second, ends, , steps] = from.map((name) => values.get(name));
+    const dims = shapes.get(from[0]);
+    if (!numbers || !dims || numbers.length > FEW) return null;
+    if (type === "Cast" || type === "Identity") return { numbers, dims };
+    if (type === "ConstantOfShape") {
+      const length = numbers.reduce((x, y) => x * y, 1);
+      return length <= FEW && length >= 0 ? { numbers: Array(length).fill(filler()), dims: numbers } : null;
+    }
+    if (type === "Concat" && dims.length === 1) {
+      const all = from.flatMap((name) => values.get(name) || [NaN]);
+      return all.includes(NaN) ? null : { numbers: all, dims: [all.length] };
+    }
+    if (type === "Reshape" && second) {
+      const rest = second.reduce((x, y) => (y === -1 ? x : x * y), 1);
+      return { numbers, dims: second.map((n) => (n === -1 ? numbers.length / rest : n)) };
+    }
+    if (type === "Transpose" && `${a.perm}` === "1,0") {
+      const [rows, columns] = dims;
+      return { numbers: numbers.map((_, i) => numbers[(i % rows) * columns + Math.floor(i / rows)]), dims: [columns, rows] };
+    }
+    if (type === "Slice" && second && ends && (values.get(from[3]) || [0])[0] === 0 && dims[0] > 0) {
+      const [rows] = dims, width = numbers.length / rows, [step] = steps || [1];
+      const place = (i, low, high) => Math.max(low, Math.min(high, i < 0 ? i + rows : i));
+      const back = step < 0;
+      const [from0, to0] = [second[0], ends[0]].map((i) => (back ? place(i, -1, rows - 1) : place(i, 0, rows)));
+      const found = [];
+      for (let i = from0; step && (back ? i > to0 : i < to0); i += step) found.push(...numbers.slice(i * width, (i + 1) * width));
+      return { numbers: found, dims: [found.length / width, ...dims.slice(1)] };
+    }
+    return null;
+  }
+
   /** The graph of an ONNX file. */
   function onnx(view) {
     const { version, graph: [graph], functions } = message(view, 0, view.byteLength, MODEL);
@@ -297,7 +331,12 @@
       if (domain && domain !== "ai.onnx") {
         return { ...node, ...(LOOSE.test(type) && { op: "unknown", note: `an operator of ${domain}` }) };
       }
-      node.read = (known) => onnxNode({ type, from, to, a }, known, values);
+      node.read = (known) => {
+        const made = folded({ type, from, a }, known, values, () => (a.value && a.value.dims && constant(view, a.value) || [0])[0]);
+        if (!made) return onnxNode({ type, from, to, a }, known, values);
+        values.set(to[0], made.numbers);
+        return { op: "shape", shape: made.dims };
+      };
       return node;
     });
     return { format: "ONNX", nodes, shapes, open, constant: (name) => values.has(name), ends: graph.outputs.map((one) => one.name[0]), skipped };
