@@ -1,9 +1,10 @@
 """The audit of a model's file as a directive: `{audit}`, for one page.
 
-The page gets the script right after the markup, not deferred; no other page loads it. The law in it is cut from the explorer's `padding.js` when the
-site is built: the functions named in LAW, word for word. The table that the page begins with, and
-all that a reader without scripts sees, is what the script makes of the sample, drawn beforehand
-into `sample.html` (tests/test_audit_page.py compares it, and draws it anew).
+The page gets the script right after the markup, not deferred; no other page loads it. The law in it
+is cut from the explorer's `padding.js` when the site is built: the functions named in LAW, word for
+word. The table that the page begins with, and all that a reader without scripts sees, is what the
+script makes of the sample, drawn beforehand into `sample.html` (tests/test_audit_page.py compares
+it, and draws it anew).
 """
 
 import base64
