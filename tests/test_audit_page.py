@@ -439,7 +439,7 @@ def test_exported_pytorch_rows_are_the_chapters(ask, chapter):
         x = torch.zeros(1, 3, 31, 33)
         names = {"input_names": ["x"], "dynamic_axes": open_axes, "dynamo": False}
         torch.onnx.export(Net().eval(), x, out, **names)
-        assert compare(ask, chapter, out.getvalue()) == 7
+        assert compare(ask, chapter, out.getvalue()) == 6
 
 
 def test_keras_rows_are_the_chapters(ask, chapter, tmp_path):
