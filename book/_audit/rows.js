@@ -1,0 +1,282 @@
+/*
+ * The audit: a graph of readers.js as rows, one for each convolution, pool and transposed layer, and
+ * what a swap of TensorFlow's SAME and PyTorch's symmetric padding would do to it. Chapter 16 gives
+ * the same rows and says what each field means. Pure functions on the explorer's padding.js.
+ */
+(function (root, factory) {
+  if (typeof module === "object" && module.exports) module.exports = factory(require("../_explorer/padding.js"));
+  else root.AuditRows = factory(root.Padding);
+})(this, function (P) {
+  "use strict";
+
+  const STEPS = 1e5; // windows looked at along one axis
+  const NOTHING = { pads: null, count: null, shift: null, same: null, symmetric: null, lower: null };
+  const RULES = ["same", "symmetric", "lower"];
+
+  /** Whether a window of k taps from `start` on meets a cell from `low` to `high`: those it meets. */
+  function met(start, low, high, { k, d }) {
+    const first = Math.max(0, Math.ceil((low - start) / d));
+    const last = Math.min(k - 1, Math.floor((high - start) / d));
+    return first <= last ? `${start + first * d} ${start + last * d}` : "";
+  }
+
+  /** The first of a plan's windows for which `test(start)` holds; null where there are too many. */
+  function some(count, test) {
+    for (let w = 0; w < count; w++) {
+      if (w > STEPS) return null;
+      if (test(w)) return true;
+    }
+    return false;
+  }
+
+  /** Whether two plans read the same cells. */
+  function equal(a, b, axis) {
+    const { n, s, pool } = axis;
+    if (a.count !== b.count) return false;
+    if (a.before === b.before) return true;
+    const cells = (plan, w) => met(w * s - plan.before, 0, n - 1, axis);
+    const differ = some(a.count, (w) => (pool ? cells(a, w) !== cells(b, w) : cells(a, w) || cells(b, w)));
+    return differ === null ? null : !differ;
+  }
+
+  /** Whether some window of a plan reads one of the cells padded as far as [before, after]. */
+  function reads({ before, count }, [low, high], axis) {
+    const { n, s } = axis;
+    return some(low > 0 ? count : 0, (w) => met(w * s - before, -low, -1, axis))
+      || some(high > 0 ? count : 0, (w) => met((count - 1 - w) * s - before, n, n + high - 1, axis));
+  }
+
+  /** One axis of a convolution or pool: {pads, count, same, symmetric, lower, shift}. */
+  function forward({ pad, own, folded, zeros, op, ceil, counted, cut: [front, behind] }, axis) {
+    const { n, k, s, d } = axis;
+    const reach = P.effectiveKernelSize(k, d);
+    const planned = ([before, after]) => ({ before, after, count: P.outputSize(n, k, s, d, [before, after]) });
+    const [low, high] = P.samePadding(n, k, s, d);
+    const same = planned([low, high]);
+    const plan = planned({ same: [low, high], lower: [high, low] }[pad] || pad);
+    const written = [plan.before, plan.after];
+    if (ceil) {
+      plan.count = Math.max(0, Math.ceil((n + plan.before + plan.after - reach) / s) + 1);
+      if ((plan.count - 1) * s >= n + plan.before) plan.count--;
+      plan.after = Math.max(plan.after, (plan.count - 1) * s + reach - n - plan.before);
+    }
+    plan.before -= front * s;
+    plan.count = Math.max(0, plan.count - front - behind);
+    if (front || behind) plan.after = (plan.count - 1) * s + reach - n - plan.before;
+    const p = plan.before;
+    const even = p >= 0 && !(axis.pool && p > Math.floor(reach / 2)) && equal(plan, planned([p, p]), axis);
+    const found = { pads: [plan.before, plan.after], count: plan.count, shift: null };
+    const half = even ? p : Math.floor((reach - 1) / 2);
+    if (planned([half, half]).count === same.count) found.shift = half - low;
+    if (!plan.count) return { ...found, same: null, symmetric: null, lower: null, note: "no output" };
+    const inPool = op === "max_pool" ? zeros && folded : op === "avg_pool" && (counted ? written : folded);
+    const held = inPool ? reads(plan, inPool, axis) : false;
+    const mixed = op === "avg_pool" && folded && !counted && Math.max(...own) > 0 && reads(plan, folded, axis);
+    const not = (bad, value) => (bad ? false : bad === null ? null : value);
+    found.same = not(held, equal(plan, same, axis));
+    found.lower = not(held, equal(plan, planned([high, low]), axis));
+    found.symmetric = not(op === "max_pool" ? held : mixed, even);
+    if (held) found.note = op === "max_pool" ? "its padding holds zeros, SAME’s never wins a maximum" : "its mean counts the padding, SAME’s does not";
+    return found;
+  }
+
+  /** An axis of unknown size: one size for each residue of n - 1. */
+  function anySize(layer, axis) {
+    const { k, s, d } = axis;
+    if (s > 64) return { ...NOTHING, note: "its stride is too large to list" };
+    const written = Array.isArray(layer.pad) ? layer.pad : [0, 0];
+    const from = 4 * (P.effectiveKernelSize(k, d) + s) + 2 * (Math.abs(written[0]) + Math.abs(written[1]));
+    const all = Array.from({ length: s }, (_, r) => {
+      const n = from + ((r + 1 - from) % s + s) % s;
+      return forward(layer, { ...axis, n });
+    });
+    const one = (key) => (all.every((each) => `${each[key]}` === `${all[0][key]}`) ? all[0][key] : null);
+    const found = { count: null, pads: one("pads"), shift: one("shift"), note: (all.find((each) => each.note) || {}).note };
+    for (const rule of RULES) {
+      const where = all.flatMap((each, r) => (each[rule] ? [r] : []));
+      found[rule] = where.length === s ? true : where.length ? `(n - 1) mod ${s} = ${where.join(", ")}`
+        : all.some((each) => each[rule] === null) ? null : false;
+    }
+    return found;
+  }
+
+  /** One axis of a transposed convolution, of which `before` cells are cropped and m = (n - 1)s + c left. */
+  function transposed(crop, { n, k, s, d }) {
+    if (!crop) return NOTHING;
+    const [before, c] = crop;
+    const reach = P.effectiveKernelSize(k, d);
+    const after = reach - c - before;
+    const total = Math.max(0, reach - c);
+    const low = Math.floor(total / 2), high = Math.ceil(total / 2);
+    const fits = c >= 1 && c <= s;
+    const symmetric = before >= 0 && before - after >= 0 && before - after < Math.max(s, d);
+    return {
+      pads: [before, after], count: n && Math.max(0, (n - 1) * s + c),
+      same: fits && before === low, lower: fits && before === high, symmetric,
+      shift: fits ? (symmetric ? before : high) - low : null,
+    };
+  }
+
+  /** A layer's verdict from those of its axes. */
+  function together(verdicts) {
+    if (verdicts.includes(false)) return false;
+    if (verdicts.includes(null)) return null;
+    const said = verdicts.flatMap((one, i) => (one === true ? [] : [[one, i]]));
+    if (!said.length) return true;
+    const alike = said.length === verdicts.length && said.every(([one]) => one === said[0][0]);
+    return `equal where ${alike ? said[0][0] : said.map(([one, i]) => `axis ${i}: ${one}`).join("; ")}`;
+  }
+
+  // ---- through the graph
+
+  const known = (size) => (Number.isInteger(size) && size > 0 && size < 2 ** 31 ? size : null);
+  const at = (jump, i) => (jump ? jump[i] === undefined ? 1 : jump[i] : null);
+  const offset = ({ first }) => (first ? 2 : 1);
+
+  /** The sizes along the spatial axes, unknown ones null. */
+  function inside(shape, node, rank) {
+    const sizes = shape && shape.slice(offset(node), node.first ? undefined : -1);
+    return sizes && (!rank || sizes.length === rank) ? sizes : Array(rank || 0).fill(null);
+  }
+
+  /** A shape with other spatial sizes. */
+  function shaped(shape, sizes, { first, channels }) {
+    const [batch, depth] = shape ? [shape[0], channels ?? shape.at(first ? 1 : -1)] : [null, channels ?? null];
+    return first ? [batch, depth, ...sizes] : [batch, ...sizes, depth];
+  }
+
+  /** The shape of a node's output, as far as those of its inputs tell it. */
+  function shapeAfter(node, shapes) {
+    const [shape] = shapes;
+    const { op } = node;
+    if (op === "keep") return shape;
+    if (op === "shape") return node.shape;
+    if (!shape || shapes.some((one) => !one)) return undefined;
+    if (op === "merge") {
+      const rank = Math.max(...shapes.map((one) => one.length));
+      return Array.from({ length: rank }, (_, i) => {
+        const sizes = shapes.map((one) => (i < rank - one.length ? 1 : one[i - rank + one.length]));
+        return sizes.find((size) => size > 1) ?? (sizes.includes(null) ? null : 1);
+      });
+    }
+    if (op === "concat") {
+      const axis = node.axis < 0 ? node.axis + shape.length : node.axis;
+      return shape.map((_, i) => {
+        const sizes = shapes.map((one) => one[i] ?? NaN);
+        return known(i === axis ? sizes.reduce((a, b) => a + b) : sizes.find(Boolean));
+      });
+    }
+    const { pads, factors } = node;
+    if (op !== "pad" && op !== "scale") return undefined;
+    return shaped(shape, inside(shape, node).map((n, i) => n && known(pads && pads[i] ? n + pads[i][0] + pads[i][1]
+      : factors ? Math.floor(n * factors[i] + 1e-6) : null)), node);
+  }
+
+  /** Pixels of the model's input per cell of a node's output, along every axis. */
+  function jumpAfter(node, shapes, jumps, out) {
+    const [shape] = shapes, [jump] = jumps;
+    const { op, perm, factors } = node;
+    if (op === "keep" || op === "pad") return jump;
+    if (perm) return perm.map((i) => at(jump, i));
+    if (!out || (node.lost && `${shape}` !== `${out}`)) return null;
+    return out.map((n, i) => {
+      if (op === "scale") {
+        const factor = factors && factors[i - offset(node)];
+        return at(jump, i) && (shape && shape[i] && n ? at(jump, i) * shape[i] / n : factor ? at(jump, i) / factor : null);
+      }
+      const ways = jumps.filter((one, j) => at(one, i) && shapes[j] && shapes[j].length === out.length && shapes[j][i] === n)
+        .map((one) => at(one, i));
+      return ways.length && ways.every((way) => way === ways[0]) ? ways[0] : null;
+    });
+  }
+
+  /** The rows of a graph. */
+  function audit(graph) {
+    const shapes = new Map(graph.shapes);
+    const jumps = new Map([...graph.open.keys()].map((key) => [key, []])); // [] is 1 along every axis
+    const makers = new Map();
+    const uses = new Map();
+    for (const key of [...graph.ends, ...graph.ends, ...graph.nodes.flatMap(({ from }) => from)]) uses.set(key, (uses.get(key) || 0) + 1);
+    const rows = [];
+    for (const one of graph.nodes) {
+      const node = one.read ? { ...one, ...one.read(shapes) } : one;
+      const { from, to: [y], op, pads } = node;
+      let maker = node;
+      let layer = node.k && windowRow(node);
+      if (layer) node.row = rows.push(layer.row) - 1;
+      else if (op === "unknown") rows.push({ ...UNKNOWN, name: node.name, type: node.type, note: node.note });
+      const before = makers.get(from[0]);
+      if (op === "pad" && pads && before && before.k && uses.get(from[0]) === 1
+        && pads.flat().every((cells) => cells <= 0)) {
+        maker = before; // a crop right behind a layer is part of it
+        before.cut = before.k.map((_, i) => [0, 1].map((j) => ((before.cut || [])[i] || [0, 0])[j] - (pads[i] || [0, 0])[j]));
+        layer = windowRow(before);
+        rows[before.row] = layer.row;
+      }
+      const inputs = from.map((key) => shapes.get(key));
+      const told = shapes.get(y);
+      const made = layer ? layer.shape : shapeAfter(node, inputs);
+      const out = made && told && made.length === told.length ? made.map((n, i) => n ?? told[i]) : made || told;
+      if (out) shapes.set(y, out);
+      const ways = from.map((key) => jumps.get(key));
+      const jump = layer ? layer.jump : ways.some((way) => way !== undefined) ? jumpAfter(node, inputs, ways, out) : undefined;
+      for (const key of node.to) {
+        makers.set(key, maker);
+        if (jump !== undefined) jumps.set(key, jump);
+      }
+    }
+    return rows;
+
+    /** The Pad before a layer, if it is folded into it. */
+    function foldedPad(node, x) {
+      const pad = makers.get(x);
+      const folds = pad && pad.op === "pad" && pad.pads && Array.isArray(node.pad) && !node.ceil && uses.get(x) === 1;
+      return folds && (pad.value === 0 || (pad.value <= -3e38 && node.op === "max_pool")) ? pad : null;
+    }
+
+    /** {row, shape, jump} of a layer with windows. */
+    function windowRow(node) {
+      const x = node.x ?? node.from[0];
+      const back = node.op === "conv_transpose";
+      const pad = back ? null : foldedPad(node, x);
+      const source = pad ? pad.from[0] : x;
+      const { k, s, d } = node;
+      const size = inside(shapes.get(source), node, k.length);
+      const maker = makers.get(source);
+      const axes = k.map((_, i) => {
+        const axis = { n: size[i], k: k[i], s: s[i], d: d[i], pool: node.op.endsWith("pool") };
+        const cut = (node.cut || [])[i] || [0, 0];
+        if (back) {
+          const place = node.place(axis.n, i, inside(shapes.get(node.to[0]), node, k.length)[i]);
+          return transposed(place && [place[0] + cut[0], place[1] - cut[0] - cut[1]], axis);
+        }
+        const own = Array.isArray(node.pad) ? node.pad[i] : node.pad;
+        const folded = (pad && pad.pads[i]) || [0, 0];
+        const layer = {
+          ...node, own: pad ? own : [0, 0], folded, cut, zeros: pad && pad.value === 0 && !(maker && maker.positive),
+          pad: pad ? [own[0] + folded[0], own[1] + folded[1]] : own,
+        };
+        return axis.n ? forward(layer, axis) : anySize(layer, axis);
+      });
+      const from = jumps.get(source);
+      const jump = k.map((_, i) => at(from, i + offset(node)));
+      const all = (key) => axes.map((axis) => axis[key]);
+      const row = {
+        name: node.name, type: node.type, kind: node.op, input_size: size, output_size: all("count"),
+        kernel_size: k, stride: s, dilation: d, pads: all("pads"), shift: all("shift"), jump,
+        declared: pad ? `a Pad + ${node.declared}` : node.declared,
+        note: all("note").find(Boolean) || "",
+        shift_pixels: axes.map(({ shift }, i) => (shift ? jump[i] && shift * jump[i] / (back ? s[i] : 1) : shift)),
+      };
+      for (const rule of RULES) row[rule] = together(all(rule));
+      const after = jump.map((pixels, i) => pixels && (back ? pixels / s[i] : pixels * s[i]));
+      return { row, shape: shaped(shapes.get(source), all("count").map(known), node), jump: node.first ? [1, 1, ...after] : [1, ...after, 1] };
+    }
+  }
+
+  /** What is said of what reads windows in a way that is not known. */
+  const UNKNOWN = Object.fromEntries(("name type kind input_size output_size kernel_size stride dilation declared pads same"
+    + " symmetric lower shift jump shift_pixels note").split(" ").map((key) => [key, key === "kind" ? "unknown" : null]));
+
+  return { audit };
+});

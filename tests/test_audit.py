@@ -1,0 +1,862 @@
+"""`audit`, `compare` and `fix` of chapter 16 on real architectures, against the frameworks.
+
+The judge of a verdict is an execution: each layer of a network is run alone by PyTorch on random
+integers, with the layer's own windows, with SAME's, SAME_LOWER's and symmetric ones, and the values
+decide. The judges of the sizes are the frameworks' own shapes.
+"""
+
+import copy
+import io
+import itertools
+import json
+import os
+import warnings
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched: configurations are made here
+
+import keras
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+import torch
+import torch.nn.functional as F
+from conftest import PROFILE, examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from notebooks import load
+
+chapter = load("16")
+audit, compare, fix = chapter.audit, chapter.compare, chapter.fix
+same_padding = load("01").same_padding
+keras_to_torch = load("11").keras_to_torch
+L = keras.layers
+LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
+long_only = pytest.mark.skipif(
+    PROFILE != "long", reason="large: run with HYPOTHESIS_PROFILE=long"
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small tensors are faster so, and a busy machine does not wait for itself."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def along_one_axis(kind, x, w, k, s, d, pads, count, how):
+    """Return what windows from -pads[0] on make of x (1, 1, n), `count` of them, slowly."""
+    n, (front, behind) = x.shape[-1], how["folded"]
+    outputs = []
+    for window in range(count):
+        cells = [window * s - pads[0] + tap * d for tap in range(k)]
+        inside = [0 <= cell < n for cell in cells]
+        values = [
+            x[0, 0, c] if ok else 0.0 for c, ok in zip(cells, inside, strict=True)
+        ]
+        if kind in ("conv", "depthwise"):
+            outputs.append(sum(v * t for v, t in zip(values, w, strict=True)))
+            continue
+        zone = [-front <= cell < n + behind for cell in cells]
+        if kind == "max_pool":
+            zeros = zone if how["zeros"] else inside
+            taken = [v for v, ok in zip(values, zeros, strict=True) if ok]
+            outputs.append(max(taken, default=-np.inf))
+        else:
+            counted = sum(zone if how["counts"] else inside)
+            outputs.append(sum(values) / counted if counted else 0.0)
+    return np.array(outputs)
+
+
+def equal_by_values(row, axis, rule, how, tries=3):
+    """Tell by executing both whether a row's layer is what a rule makes, along one axis."""
+    rng = np.random.default_rng(0)
+    k, s, d = (row[f][axis] for f in ("kernel_size", "stride", "dilation"))
+    n, pads, kind = row["input_size"][axis], row["pads"][axis], row["kind"]
+    count = row["output_size"][axis]
+    if kind == "conv_transpose":
+        return transposed_by_values(row, axis, rule)
+    less, more = same_padding(n, k, s, d)
+    other = {"same": (less, more), "lower": (more, less)}.get(rule, (pads[0],) * 2)
+    windows = (n + sum(other) - (k - 1) * d - 1) // s + 1
+    if rule != "symmetric":
+        windows = -(-n // s)
+    if windows != count or other[0] < 0:
+        return False
+    plain = {"folded": (0, 0), "zeros": False, "counts": False}
+    if rule == "symmetric" and kind == "avg_pool":
+        how = plain
+    for _ in range(tries):
+        x = rng.integers(-2047, -1, (1, 1, n)).astype(float)  # a zero would win
+        w = rng.integers(1, 2047, k).astype(float)
+        own = along_one_axis(kind, x, w, k, s, d, pads, count, how)
+        wanted = along_one_axis(kind, x, w, k, s, d, other, count, plain)
+        if not np.array_equal(own, wanted):
+            return False
+    return True
+
+
+def transposed_by_values(row, axis, rule):
+    """Tell whether a transposed row's crop is a rule's, by TensorFlow or PyTorch itself."""
+    k, s, d = (row[f][axis] for f in ("kernel_size", "stride", "dilation"))
+    (before, after), n = row["pads"][axis], row["input_size"][axis]
+    size = row["output_size"][axis]
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(1, 99, m).astype("float32") for m in (n, k))
+    full = F.conv_transpose1d(
+        *(torch.from_numpy(t.reshape(1, 1, -1)) for t in (x, w)), stride=s, dilation=d
+    )
+    own = F.pad(full, (-before, -after)).numpy().ravel()
+    if rule == "symmetric":
+        for p, o in itertools.product(range(k * d + 1), range(max(s, d))):
+            try:
+                y = F.conv_transpose1d(
+                    *(torch.from_numpy(t.reshape(1, 1, -1)) for t in (x, w)),
+                    None, s, p, o, 1, d,
+                )  # fmt: skip
+            except RuntimeError:
+                continue
+            if np.array_equal(y.numpy().ravel(), own):
+                return True
+        return False
+    if not (n - 1) * s < size <= n * s:
+        return False
+    less, more = same_padding(size, k, s, d)
+    kept = less if rule == "same" else more
+    wanted = F.pad(full, (-kept, size + kept - full.shape[-1])).numpy().ravel()
+    return np.array_equal(own, wanted)
+
+
+def layers_of(model, size=None):
+    """Return (rows, how) of a model: the row and how its padding is filled."""
+    kept = []
+    real = chapter.row_of
+
+    def row_of(layer, sizes, jumps):
+        """Keep the layer of which a row is made."""
+        row = real(layer, sizes, jumps)
+        kept.append((row, layer))
+        return row
+
+    chapter.row_of = row_of
+    try:
+        rows = audit(model, size)
+    finally:
+        chapter.row_of = real
+    json.dumps(rows)
+    assert [row for row in rows if row["kind"] != "unknown"] == [row for row, _ in kept]
+    return rows, kept
+
+
+def check_verdicts(model, size=None):
+    """Assert that every verdict of every row is what execution shows; return the rows."""
+    rows, kept = layers_of(model, size)
+    seen = {}
+    for row, layer in kept:
+        for axis in range(len(row["kernel_size"])):
+            if row["input_size"][axis] is None or not row["output_size"][axis]:
+                continue
+            own = layer["pads"][axis]
+            own = own if isinstance(own, tuple) else row["pads"][axis]
+            put = tuple(layer["folded"][axis])
+            counts = bool(layer["counts_padding"]) or any(put)
+            zone = np.add(own, put) if layer["counts_padding"] and own else put
+            zone = put if row["kind"] == "max_pool" or zone is None else zone
+            how = {"folded": tuple(zone), "zeros": layer["zeros"], "counts": counts}
+            one = {f: row[f] if f == "kind" else [row[f][axis]] for f in (
+                "kind", "kernel_size", "stride", "dilation", "input_size",
+                "output_size", "pads",
+            )}  # fmt: skip
+            key = json.dumps([one, how], default=str)
+            if key not in seen:
+                rules = ("same", "lower", "symmetric")
+                seen[key] = [equal_by_values(one, 0, rule, how) for rule in rules]
+            row.setdefault("by values", []).append(seen[key])
+        if "by values" in row:
+            values = np.all(row.pop("by values"), axis=0).tolist()
+            told = [row[rule] for rule in ("same", "lower", "symmetric")]
+            if not any(isinstance(verdict, str) for verdict in told):
+                assert told == values, row
+    return rows
+
+
+def keras_sizes(model, size):
+    """Return {layer: spatial sizes of its inputs} as Keras computes them."""
+    found = {}
+    x = {name: tf.TensorSpec((1, *size, 3)) for name in ("x",)}["x"]
+    outputs = [layer.output for layer in model.layers[1:]]
+    names = [layer.name for layer in model.layers[1:]]
+    many = keras.Model(model.inputs, outputs)
+    for name, y in zip(
+        names, many.compute_output_spec(keras.KerasTensor(x.shape)), strict=True
+    ):
+        found[name] = list(y.shape)[1:-1]
+    return found
+
+
+KERAS = {
+    "MobileNet": (((224, 224), (225, 192)), {"alpha": 0.25}),
+    "MobileNetV2": (((224, 224),), {"alpha": 0.35}),
+    "ResNet50": (((224, 224), (225, 225)), {}),
+    "VGG16": (((224, 224),), {}),
+    "DenseNet121": (((224, 224),), {}),
+    "EfficientNetB0": (((224, 224), (225, 225)), {}),
+    "EfficientNetV2B0": (((224, 224),), {}),
+    "InceptionV3": (((299, 299),), {}),
+    "Xception": (((299, 299),), {}),
+    "NASNetMobile": (((224, 224),), {}),
+    "ConvNeXtTiny": (((224, 224),), {}),
+    "MobileNetV3Small": (((224, 224),), {}),
+}
+QUICK = ("MobileNet", "MobileNetV3Small")
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_keras_applications(name):
+    """Sizes are Keras's own, verdicts what execution shows."""
+    if name not in QUICK and PROFILE != "long":
+        pytest.skip(f"{name} takes long: run with HYPOTHESIS_PROFILE=long")
+    sizes, how = KERAS[name]
+    for size in sizes:
+        how = {"weights": None, "include_top": False} | how
+        model = getattr(keras.applications, name)(input_shape=(*size, 3), **how)
+        rows = check_verdicts(model)
+        outputs = keras_sizes(model, size)
+        for row in rows:
+            if row["name"] in outputs and "Separable" not in row["type"]:
+                assert row["output_size"] == outputs[row["name"]], row["name"]
+        assert len(rows) > 15
+        assert not any(row["kind"] == "unknown" for row in rows)
+
+
+def test_what_is_known_of_mobile_net_and_res_net():
+    """The shifts of chapter 14: 31 pixels in all at 224, none at 225 in a symmetric net."""
+    model = keras.applications.MobileNet((224, 224, 3), 0.25, weights=None)
+    rows = audit(model)
+    assert [row["shift_pixels"][0] for row in rows if row["shift_pixels"][0]] == [
+        1,
+        2,
+        4,
+        8,
+        16,
+    ]
+    assert [row["name"] for row in rows if row["same"] is not True] == []
+    model = keras.applications.ResNet50(
+        weights=None, include_top=False, input_shape=(None, None, 3)
+    )
+    rows = {row["name"]: row for row in audit(model)}
+    for name in ("conv1_conv", "pool1_pool"):  # a Pad of zeros behind a ReLU, too
+        assert rows[name]["same"] == "equal where (n - 1) mod 2 = 0"
+        assert rows[name]["symmetric"] is rows[name]["lower"] is True
+
+
+class Block(nn.Module):
+    """A residual block of ResNet-18."""
+
+    def __init__(self, inputs, outputs, stride):
+        """Build it."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm1, self.norm2 = nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)
+        self.down = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        """Return the block of x."""
+        y = torch.relu(self.norm1(self.conv1(x)))
+        return torch.relu(self.norm2(self.conv2(y)) + self.down(x))
+
+
+def resnet():
+    """Return a thin ResNet-18."""
+    widths, blocks = (8, 8, 16, 32, 64), []
+    for i in range(4):
+        blocks += [
+            Block(widths[i], widths[i + 1], 1 + (i > 0)),
+            Block(widths[i + 1], widths[i + 1], 1),
+        ]
+    stem = [
+        nn.Conv2d(3, 8, 7, 2, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+    ]
+    return nn.Sequential(*stem, *blocks, nn.AvgPool2d(2))
+
+
+class UNet(nn.Module):
+    """A U-Net of two levels, with a pool that rounds up and a functional pad."""
+
+    def __init__(self):
+        """Build it."""
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1)
+        self.up, self.end = nn.ConvTranspose2d(8, 8, 3, 2, 1, 1), nn.Conv2d(16, 2, 3)
+        self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
+
+    def forward(self, x):
+        """Return the map of x."""
+        a = torch.relu(self.one(x))
+        b = self.up(self.two(self.pool(a)))
+        return self.end(F.pad(torch.cat([a, b], 1), (1, 1, 1, 1)))
+
+
+def torch_check(model, x):
+    """Audit a PyTorch model at x's size; its sizes must be those that hooks see."""
+    seen, hooks = {}, []
+    kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d)
+    for name, module in model.named_modules():
+        if type(module) in kinds:
+
+            def hook(module, args, y, name=name):
+                """Note the shapes."""
+                seen.setdefault(name, []).append(
+                    (list(args[0].shape[2:]), list(y.shape[2:]))
+                )
+
+            hooks.append(module.register_forward_hook(hook))
+    with torch.no_grad():
+        model.eval()(x)
+    for hook in hooks:
+        hook.remove()
+    rows = check_verdicts(model, x)
+    for row in rows:
+        if row["name"] in seen:
+            size, output = seen[row["name"]].pop(0)
+            assert row["output_size"] == output
+            if "Pad" not in row["declared"]:
+                assert row["input_size"] == size
+    assert not any(seen.values())
+    return rows
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 65), (57, 62)])
+def test_plain_pytorch_networks(size):
+    """A ResNet and a U-Net written here; the U-Net's F.pad is found in its forward."""
+    rows = torch_check(resnet(), torch.zeros(1, 3, *size))
+    assert len(rows) == 27
+    if not any(n % 2 for n in size):
+        rows = {
+            row["name"]: row for row in torch_check(UNet(), torch.zeros(1, 3, *size))
+        }
+        assert rows["pool"]["same"] is True  # ceil_mode, total 1
+        assert rows["end"]["declared"].startswith("Pad") and rows["end"]["same"] is True
+        assert rows["up"]["same"] is False and rows["up"]["symmetric"] is True
+
+
+NAMES = (
+    "ResNet",
+    "MobileNetV1",
+    "MobileNetV2",
+    "Segformer",
+    "PoolFormer",
+    "RegNet",
+    "HGNetV2",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_of_transformers(name):
+    """The library's networks, built without weights."""
+    if name not in NAMES[:3] and PROFILE != "long":
+        pytest.skip(f"{name}: run with HYPOTHESIS_PROFILE=long")
+    import test_torch_models
+
+    model = test_torch_models.built(name)
+    for size in ((64, 64), (65, 65))[: 2 if PROFILE == "long" else 1]:
+        rows = torch_check(model, torch.zeros(1, 3, *size))
+        if name.startswith("MobileNet"):  # pads by the size, as TensorFlow does
+            assert all(row["same"] is True for row in rows)
+    if name == "ResNet":
+        rows = audit(model)
+        assert rows[0]["same"] == "equal where (n - 1) mod 2 = 0"
+    if name == "MobileNetV1":  # whose padding depends on the size: nothing is claimed
+        assert {row["kind"] for row in audit(model)} >= {"unknown"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(LIGHT.glob("*.onnx")), ids=lambda path: path.stem
+)
+def test_onnx_models_that_a_package_ships(path):
+    """Networks of ONNX's own tests: none unknown, sizes those of the shape inference."""
+    if path.stem not in ("light_resnet50", "light_squeezenet", "light_inception_v1"):
+        if PROFILE != "long":
+            pytest.skip(f"{path.stem}: run with HYPOTHESIS_PROFILE=long")
+    rows = check_verdicts(str(path))
+    assert rows and not any(row["kind"] == "unknown" for row in rows)
+    assert not any(None in row["input_size"] for row in rows)
+    model = onnx.load(path)
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    shapes = {
+        v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in inferred
+    }
+    for node in model.graph.node:
+        found = [r for r in rows if r["name"] in (node.name, node.output[0])]
+        if found and node.output[0] in shapes:
+            assert found[0]["output_size"] == shapes[node.output[0]][2:]
+
+
+def exported(model, x, **how):
+    """Return the bytes of a module's ONNX file."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model.eval(), (x,), file, dynamo=False, input_names=["x"], **how
+        )
+    return file.getvalue()
+
+
+VERDICTS = ("kind", "input_size", "output_size", "kernel_size", "stride", "dilation")
+VERDICTS += ("pads", "same", "symmetric", "lower", "shift")
+
+
+def verdicts(rows):
+    """Return what must be equal of one network in two formats."""
+    return [[row[f] for f in VERDICTS] for row in rows]
+
+
+@pytest.mark.parametrize("model", [resnet(), UNet()], ids=["ResNet", "U-Net"])
+def test_an_export_has_the_rows_of_its_module(model):
+    """PyTorch and the ONNX file of it, at its own size, at another and at open ones."""
+    x = torch.zeros(1, 3, 64, 64)
+    data = exported(model, x)
+    assert verdicts(audit(data)) == verdicts(audit(model, 64))
+    open_sizes = exported(model, x, dynamic_axes={"x": {2: "h", 3: "w"}})
+    assert verdicts(audit(open_sizes, 80)) == verdicts(audit(model, 80))
+    rows = audit(open_sizes)
+    assert rows[0]["input_size"] == [None, None]
+    assert compare(model, data, np.ones((1, 3, 64, 64))).get("cause") is None
+
+
+class Decoder(nn.Module):
+    """The recipes of chapters 5 and 9 as they are written: pads and crops around a layer."""
+
+    def __init__(self):
+        """Build it."""
+        super().__init__()
+        self.conv, self.up = (
+            load("05").Conv2dSame(3, 4, 3, 2),
+            nn.ConvTranspose2d(4, 2, 3, 2),
+        )
+
+    def forward(self, x):
+        """Return the convolution, then the transposed one without its last cells."""
+        return self.up(self.conv(x))[..., :-1, :-1]
+
+
+def test_the_books_own_recipes_are_seen_for_what_they_are():
+    """Conv2dSame pads both sides and drops the first output; it is SAME all the same."""
+    for model in (Decoder(), exported(Decoder(), torch.zeros(1, 3, 64, 64))):
+        rows = audit(model, 64)
+        assert [row["same"] for row in rows] == [True, True]
+        assert [row["pads"] for row in rows] == [[[0, 1], [0, 1]]] * 2
+        assert rows[0]["input_size"] == [64, 64] and rows[1]["output_size"] == [64, 64]
+
+
+WHEEL = Path("/tmp/mp")
+
+
+def wheel_models():
+    """Return the .tflite files of the wheel mediapipe 0.10.21, {name: bytes}."""
+    import zipfile
+
+    folder = Path(os.environ.get("MEDIAPIPE_WHEEL_FOLDER", WHEEL))
+    wheels = sorted(folder.glob("mediapipe-0.10.21-*.whl"))
+    if not wheels:
+        return {}
+    with zipfile.ZipFile(wheels[0]) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".tflite")]
+        return {Path(name).name: archive.read(name) for name in names}
+
+
+def test_models_of_the_wheel():
+    """Fourteen networks of Google: sizes are the interpreter's, verdicts those of execution."""
+    models = wheel_models()
+    if not models:
+        pytest.skip(
+            "no wheel: pip download --no-deps -d /tmp/mp mediapipe==0.10.21, or set "
+            "MEDIAPIPE_WHEEL_FOLDER to the folder that holds it"
+        )
+    quick = ("face_detection_short_range.tflite", "selfie_segmentation.tflite")
+    for name, data in models.items():
+        if PROFILE != "long" and name not in quick:
+            continue
+        rows = check_verdicts(data)
+        unknown = [row["type"] for row in rows if row["kind"] == "unknown"]
+        custom = ["Convolution2DTransposeBias"] if "selfie" in name else []
+        assert unknown == custom
+        assert not any(None in (row["input_size"] or []) for row in rows)
+    rows = audit(models[quick[0]])
+    assert len(rows) == 40 and all(row["same"] is True for row in rows)
+    assert [r["shift_pixels"] for r in rows if r["symmetric"] is not True][0] == [1, 1]
+
+
+def test_tflite_of_every_kind_of_layer():
+    """A converted Keras model has Keras's rows, at sizes even and odd; compare agrees."""
+    layers = [
+        L.Conv2D(4, 3, 2, "same", activation="relu"),
+        L.MaxPooling2D(3, 2, "same"),
+        L.DepthwiseConv2D(3, 1, "valid", activation="relu6"),
+        L.AveragePooling2D(3, 1, "same"),
+        L.Conv2DTranspose(4, 3, 2, "same"),
+        L.ZeroPadding2D(((0, 2), (1, 0))),
+        L.Conv2D(4, 5, 2, "valid"),
+    ]
+    model = keras.Sequential([keras.Input((32, 29, 3)), *layers])
+    function = tf.function(lambda x: model(x, training=False))
+    function = function.get_concrete_function(tf.TensorSpec((1, 32, 29, 3)))
+    data = tf.lite.TFLiteConverter.from_concrete_functions([function], model).convert()
+    assert verdicts(audit(data)) == verdicts(audit(model))
+    x = np.random.default_rng(0).normal(size=(1, 32, 29, 3)).astype("float32")
+    assert compare(model, data, x)["cause"] is None
+    with pytest.raises(ValueError, match="input_size must be None or the file's own"):
+        audit(data, 64)
+
+
+# --- verdicts, generated
+
+
+sizes = st.tuples(
+    st.integers(1, 20), st.integers(1, 6), st.integers(1, 4), st.integers(1, 3)
+)
+
+
+@settings(max_examples=examples(150))
+@given(sizes, st.integers(0, 3), st.integers(0, 3), st.booleans(), st.booleans())
+def test_convolutions_by_execution(layer, before, after, same, lower):
+    """Any size, kernel, stride, dilation and padding: the verdicts are the values'."""
+    n, k, s, d = layer
+    pads = ("lower" if lower else "same") if same else (before, after)
+    how = {"stride": [s], "dilation": [d], "pads": [pads], "declared": ""}
+    steps = [chapter.window_step("l", "Conv", "conv", ["x"], ["y"], [2], [k], **how)]
+    (row,) = chapter.rows_of(steps, {"x": [1, 1, n]}, ["x"], ["y"])
+    if row["output_size"] == [0]:
+        assert row["same"] is row["symmetric"] is row["lower"] is None
+        return
+    plain = {"folded": (0, 0), "zeros": False, "counts": False}
+    for rule in ("same", "lower", "symmetric"):
+        assert row[rule] == equal_by_values(row, 0, rule, plain), (rule, row)
+
+
+@settings(max_examples=examples(100))
+@given(sizes, st.integers(0, 3), st.integers(0, 3), st.booleans())
+def test_open_sizes_by_every_size(layer, before, after, same):
+    """The sentence of an open size is the verdict of each size that it speaks of."""
+    _, k, s, d = layer
+    pads = "same" if same else (before, after)
+    how = {"stride": [s], "dilation": [d], "pads": [pads], "declared": ""}
+    steps = [chapter.window_step("l", "Conv", "conv", ["x"], ["y"], [2], [k], **how)]
+    (open_row,) = chapter.rows_of(steps, {"x": [1, 1, None]}, ["x"], ["y"])
+    reach = (k - 1) * d + 1
+    for n in range(reach, reach + 3 * s):
+        (row,) = chapter.rows_of(steps, {"x": [1, 1, n]}, ["x"], ["y"])
+        for rule in ("same", "lower", "symmetric"):
+            verdict = open_row[rule]
+            if isinstance(verdict, str):
+                held = verdict.removeprefix(f"equal where (n - 1) mod {s} = ").split(
+                    ", "
+                )
+                verdict = str((n - 1) % s) in held
+            assert row[rule] is verdict
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    st.integers(3, 12), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2),
+    st.booleans(), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_pools_of_pytorch_by_execution(n, k, s, p, mean, ceil, counts):
+    """A pool is SAME just when PyTorch's result is TensorFlow's, ceil_mode and counting too."""
+    p = min(p, k // 2)
+    if n + 2 * p < k:
+        return
+    if mean:
+        pool = nn.AvgPool2d((1, k), (1, s), (0, p), ceil, counts)
+    else:
+        pool = nn.MaxPool2d((1, k), (1, s), (0, p), ceil_mode=ceil)
+    (row,) = audit(pool, torch.zeros(1, 1, 1, n))
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2047, -1, (1, 1, 8, n)).astype("float32") * 420
+    same = (tf.nn.avg_pool2d if mean else tf.nn.max_pool2d)(
+        x.transpose(0, 2, 3, 1), (1, k), (1, s), "SAME"
+    ).numpy()[0, :, :, 0]
+    y = pool(torch.from_numpy(x)).numpy()[0, 0]
+    assert row["output_size"][1] == y.shape[1]
+    equal = y.shape == same.shape and bool(np.allclose(y, same, rtol=1e-5))
+    assert row["same"] is equal
+
+
+def test_a_pad_of_zeros_before_a_maximum():
+    """Not SAME; behind a ReLU it is; -inf is; a mean counts it."""
+
+    def same(*modules):
+        """Return the verdict on the last layer."""
+        return audit(nn.Sequential(nn.Conv2d(3, 3, 1), *modules), 8)[-1]["same"]
+
+    zeros, pool = nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, 2)
+    assert same(zeros, pool) is False
+    assert same(nn.ReLU(), zeros, pool) is same(nn.ReLU6(), zeros, pool) is True
+    assert same(nn.LeakyReLU(), zeros, pool) is False
+    assert same(nn.ConstantPad2d((0, 1, 0, 1), -torch.inf), pool) is True
+    assert same(nn.ConstantPad2d((0, 1, 0, 1), 1.0), pool) is False
+    assert same(nn.ReLU(), zeros, nn.AvgPool2d(3, 2)) is False
+    assert same(nn.ReflectionPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, 2)) is False
+
+
+def test_a_pad_that_two_layers_read_is_not_folded():
+    """Then the layer stands alone: valid, on the padded size."""
+    x = keras.Input((8, 8, 3))
+    padded = L.ZeroPadding2D(((0, 1), (0, 1)))(x)
+    both = L.Add()([L.Conv2D(2, 3, 2)(padded), L.Conv2D(2, 3, 2)(padded)])
+    rows = audit(keras.Model(x, both))
+    assert [(row["input_size"], row["same"]) for row in rows] == [([9, 9], False)] * 2
+    rows = audit(keras.Model(x, [L.Conv2D(2, 3, 2)(padded), padded]))
+    assert rows[0]["input_size"] == [9, 9]
+
+
+# --- what is not known, and what is no model
+
+
+def onnx_model(*nodes, size=(1, 3, "h", "w"), domain=None):
+    """Return an ONNX model of some nodes from x to y, with a 3×3 weight w."""
+    make = onnx.helper
+    x = make.make_tensor_value_info("x", 1, size)
+    y = make.make_tensor_value_info("y", 1, None)
+    w = onnx.numpy_helper.from_array(np.ones((3, 3, 3, 3), "float32"), "w")
+    opsets = [make.make_opsetid("", 17)] + (
+        [make.make_opsetid(domain, 1)] if domain else []
+    )
+    graph = make.make_graph(list(nodes), "g", [x], [y], [w])
+    return make.make_model(graph, opset_imports=opsets)
+
+
+def test_what_is_not_known_is_said_to_be():
+    """Unknown operators, ranks and sizes: rows without a verdict, or with the remainders."""
+    node = onnx.helper.make_node
+    model = onnx_model(node("MyConv", ["x"], ["y"], domain="mine"), domain="mine")
+    (row,) = audit(model)
+    assert (
+        row["kind"] == "unknown"
+        and row["same"] is row["symmetric"] is row["lower"] is None
+    )
+    (row,) = audit(onnx_model(node("LpPool", ["x"], ["y"], kernel_shape=[2, 2])))
+    assert row["kind"] == "unknown" and "not audited" in row["note"]
+    first = node("MyOp", ["x"], ["m"], domain="mine")
+    conv = node("Conv", ["m", "w"], ["y"], strides=[2, 2], pads=[1, 1, 1, 1])
+    (row,) = audit(onnx_model(first, conv, domain="mine"), 8)  # what comes out of MyOp?
+    assert row["input_size"] == [None, None]
+    assert row["same"] == "equal where (n - 1) mod 2 = 0"
+    conv = node("Conv", ["x", "v"], ["y"])
+    with pytest.raises(ValueError, match="reads 'v', which no node"):
+        audit(onnx_model(conv))
+    reshape = node("Shape", ["x"], ["v"])
+    (row,) = audit(onnx_model(reshape, node("Conv", ["x", "v"], ["y"])))
+    assert row["kind"] == "unknown" and "kernel" in row["note"]
+
+    class Mine(L.Conv2D):
+        """A convolution whose call may do anything."""
+
+    model = keras.Sequential([keras.Input((8, 8, 3)), Mine(2, 3, padding="same")])
+    (row,) = audit(model)
+    assert row["kind"] == "unknown"
+
+
+def broken_files():
+    """Yield bytes that are no model, or not a whole one."""
+    data = exported(nn.Conv2d(3, 4, 3, 2, 1), torch.zeros(1, 3, 8, 8))
+    yield from (b"", b"no model", data[: len(data) // 2], data[:-3])
+    yield from (b"PK\x03\x04" + b"x" * 40, b"\x89HDF" + b"x" * 40)
+    yield from (b"\x10\0\0\0TFL3" + b"\xff" * 200, b"\x00\0\0\0TFL3" + b"\0" * 40)
+
+
+def test_what_is_no_model_is_refused_by_name():
+    """A ValueError that names the argument; nothing else, and no row."""
+    for data in broken_files():
+        with pytest.raises(ValueError, match="model must|model is not whole"):
+            audit(data)
+    for other in ("/nowhere.onnx", 7, None, [1]):
+        with pytest.raises(ValueError, match="model must be"):
+            audit(other)
+    with pytest.raises(ValueError, match="input_size"):
+        audit(nn.Linear(2, 2), 7)
+    for size in (0, 1.5, (8,), (8, 8, 8), True):
+        with pytest.raises(ValueError, match="input_size"):
+            audit(nn.Conv2d(3, 3, 3), size)
+        with pytest.raises(ValueError, match="input_size"):
+            audit(keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3)]), size)
+
+
+def test_mutated_files_end_in_rows_or_a_value_error():
+    """Bytes of an ONNX and of a .tflite file turned at random: never another error."""
+    files = [exported(UNet(), torch.zeros(1, 3, 16, 16))]
+    files += [data for name, data in wheel_models().items() if "hand_recrop" in name]
+    rng = np.random.default_rng(0)
+    for data in files:
+        for _ in range(examples(15)):
+            bad = bytearray(data)
+            for place in rng.integers(0, min(len(bad), 4000), rng.integers(1, 20)):
+                bad[place] = rng.integers(0, 256)
+            bad = bad[: rng.integers(1, len(bad) + 1)] if rng.random() < 0.3 else bad
+            try:
+                rows = audit(bytes(bad))
+            except ValueError:
+                continue
+            json.dumps(rows)
+
+
+# --- compare and fix
+
+
+def fifty_layers():
+    """Return a Keras network of 50 layers that pad, and its port."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((64, 64, 3))
+    x = L.Conv2D(8, 7, 2, "same", activation="relu", name="stem")(x)
+    x = L.MaxPooling2D(3, 2, "same", name="max")(x)
+    for i in range(15):
+        s = 2 if i in (3, 8) else 1
+        y = L.Conv2D(8, 3, s, "same", activation="relu", name=f"a{i}")(x)
+        y = L.BatchNormalization(name=f"n{i}")(
+            L.Conv2D(8, 3, 1, "same", name=f"b{i}")(y)
+        )
+        x = L.ReLU(name=f"r{i}")(
+            L.Add()([y, L.Conv2D(8, 1, s, "same", name=f"s{i}")(x)])
+        )
+    x = L.AveragePooling2D(3, 2, "same", name="mean")(x)
+    x = L.Conv2DTranspose(8, 3, 2, "same", name="up")(x)
+    model = keras.Model(inputs, L.Conv2D(4, 1, name="head")(x))
+
+    class Port(nn.Module):
+        """Its layers by chapter 11."""
+
+        def __init__(self):
+            """Port every layer."""
+            super().__init__()
+            for layer in model.layers:
+                if not isinstance(layer, (L.InputLayer, L.Add)):
+                    self.add_module(layer.name, keras_to_torch(layer))
+
+        def forward(self, x):
+            """Return the network of x."""
+            x = self.max(self.stem(x))
+            for i in range(15):
+                y = self.get_submodule(f"b{i}")(self.get_submodule(f"a{i}")(x))
+                y = self.get_submodule(f"n{i}")(y) + self.get_submodule(f"s{i}")(x)
+                x = self.get_submodule(f"r{i}")(y)
+            return self.head(self.up(self.mean(x)))
+
+    return model, Port()
+
+
+@pytest.fixture(scope="module")
+def fifty():
+    """Both networks, and an input."""
+    x = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
+    return *fifty_layers(), x
+
+
+def wrong_padding(port):
+    """PyTorch's padding=1 in a strided layer."""
+    conv = port.a8[0].conv
+    conv.padding = (1, 1)
+    port.a8[0] = conv
+    return "padding", "a8"
+
+
+def wrong_max_padding(port):
+    """PyTorch's padding=1 in the maximum."""
+    port.max = nn.MaxPool2d(3, 2, 1)
+    return "padding", "max"
+
+
+def wrong_pool(port):
+    """A mean for the maximum."""
+    port.max = nn.AvgPool2d(3, 2, ceil_mode=True)
+    return "pool", "max"
+
+
+def wrong_count(port):
+    """A mean that counts the zeros."""
+    port.mean = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.AvgPool2d(3, 2))
+    return "pool", "mean"
+
+
+def wrong_crop(port):
+    """padding=1, output_padding=1: the first cell cropped for the last."""
+    port.up = port.up[0]
+    port.up.padding, port.up.output_padding = (1, 1), (1, 1)
+    return "crop", "up"
+
+
+def wrong_weight(port):
+    """One weight of 576."""
+    port.b11.weight.data[3, 2, 1, 0] += 0.02
+    return "weights", "b11"
+
+
+def wrong_bias(port):
+    """One bias."""
+    port.s9.bias.data[3] += 0.1
+    return "weights", "s9"
+
+
+def wrong_norm(port):
+    """A normalisation between two layers: not padding, and not a layer's."""
+    port.n5.bias.data[3] += 0.5
+    return "between", "a6"
+
+
+FAULTS = (wrong_padding, wrong_max_padding, wrong_pool, wrong_count, wrong_crop)
+FAULTS += (wrong_weight, wrong_bias, wrong_norm)
+
+
+@pytest.mark.parametrize("plant", FAULTS)
+def test_compare_says_what_was_planted(fifty, plant):
+    """In a network of 50 layers, the layer and the cause."""
+    model, port, x = fifty
+    port = copy.deepcopy(port)
+    with torch.no_grad():
+        cause, name = plant(port)
+    found = compare(model, port, x)
+    assert (found["cause"], found["a"]) == (cause, name), found
+
+
+def test_compare_agrees_where_nothing_is_wrong(fifty):
+    """Both ways round, and a network with itself."""
+    model, port, x = fifty
+    rows = audit(model)
+    assert len(rows) == 50 and verdicts(rows) == verdicts(audit(port, 64))
+    first = np.moveaxis(x, -1, 1)
+    for a, b, image in ((model, port, x), (port, model, first), (port, port, first)):
+        assert compare(a, b, image)["cause"] is None
+    assert fix(rows, audit(port, 64)) == []
+
+
+def test_fix_lists_what_has_to_change(fifty):
+    """Six layers of the fifty, with what to write; after a wrong padding that one."""
+    model, port, _ = fifty
+    port = copy.deepcopy(port)
+    wrong_padding(port)
+    rows = audit(model)
+    lines = fix(rows, audit(port, 64))
+    assert lines == [
+        "  a8.0, input 8×8",
+        "- padding=1",
+        "+ F.pad(x, (0, 1, 0, 1)), then padding=0",
+    ]
+    lines = fix(rows)
+    assert sum(line.startswith("+") for line in lines) == 6
+    assert "- padding=1, output_padding=1" in lines
+    assert fix(audit(resnet(), 65), framework="keras") == [
+        "  25, input 3×3", '- padding="same"', '+ padding="valid"',
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="framework must be"):
+        fix(rows, framework="caffe")
+    with pytest.raises(ValueError, match="port must have as many rows"):
+        fix(rows, rows[:-1])

@@ -1,0 +1,844 @@
+"""The audit's page: its readers against the frameworks, its words on broken files, its page.
+
+`UPDATE_AUDIT=1 pytest tests/test_audit_page.py -k drawn_at_build` draws the sample's table anew
+into book/_audit/sample.html, after a change of the sample, the rows or the words.
+"""
+
+import base64
+import gzip
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import LAYOUT_SHIFT, ROOT, TALL, axe_objections, examples
+
+sys.path.append(str(ROOT / "book" / "_ext"))
+
+import audit_page  # noqa: E402
+
+FOLDER = audit_page.FOLDER
+PAGE = "book/audit.html"
+SAMPLE = (FOLDER / audit_page.SAMPLE).read_bytes()
+BUDGET = (
+    16_500  # bytes of the script, compressed: three formats, the rows and the table
+)
+STATUS = (
+    '<p class="audit-status" role="status"></p>\n'
+    '<div class="audit-result" role="region" aria-label="Layers" tabindex="0"></div>'
+)
+ROWS = """async (text) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  try {
+    const graph = await AuditReaders.read(new Blob([bytes]));
+    return {format: graph.format, rows: AuditRows.audit(graph)};
+  } catch (error) {
+    if (!(error instanceof AuditReaders.Unreadable)) throw error;
+    return {says: error.message};
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def bare(chromium):
+    """A page with the shipped script and the audit's markup alone."""
+    page = chromium.new_page()
+    markup = (FOLDER / "audit.html").read_text(encoding="utf-8")
+    data = base64.b64encode(SAMPLE).decode()
+    markup = markup.replace("SAMPLE", STATUS)
+    page.set_content(
+        f'<div class="audit" data-explorer="" data-sample="{data}">{markup}</div>'
+    )
+    page.add_script_tag(content=audit_page.script())
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def ask(bare):
+    """A function that gives what the page makes of some bytes: {format, rows} or {says}."""
+    return lambda data: bare.evaluate(ROWS, base64.b64encode(data).decode())
+
+
+@pytest.fixture(scope="module")
+def node():
+    """Node, the system's or the one that Playwright carries."""
+    found = shutil.which("node")
+    if not found:
+        reason = "the readers were not fuzzed: no Node"
+        playwright = pytest.importorskip("playwright", reason=reason)
+        found = Path(playwright.__file__).parent / "driver" / "node"
+    return found
+
+
+def keras_file(config, method=zipfile.ZIP_DEFLATED, name="config.json"):
+    """Return a .keras file with this configuration and some weights."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as file:
+        file.writestr("metadata.json", "{}")
+        text = config if isinstance(config, str) else json.dumps(config)
+        file.writestr(name, text)
+        file.writestr("model.weights.h5", bytes(3000))
+    return out.getvalue()
+
+
+def keras_layer(kind, **config):
+    """Return a layer as Keras writes it."""
+    config = {"name": kind.lower(), **config}
+    return {"module": "keras.layers", "class_name": kind, "config": config}
+
+
+def sequential(*layers):
+    """Return the configuration of a Sequential model."""
+    return {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {"layers": list(layers)},
+    }
+
+
+CONV = {"kernel_size": [3, 3], "strides": [2, 2], "padding": "same", "filters": 2}
+SMALL = sequential(
+    keras_layer("InputLayer", batch_shape=[None, 224, 225, 3]),
+    keras_layer("Conv2D", **CONV),
+    keras_layer("ZeroPadding2D", padding=[[0, 1], [0, 1]]),
+    keras_layer("MaxPooling2D", pool_size=[3, 3], strides=[2, 2], padding="valid"),
+    keras_layer("Conv2DTranspose", **CONV),
+    keras_layer("UpSampling2D", size=[2, 2]),
+    keras_layer("SeparableConv2D", **CONV),
+)
+
+
+# ---- the rows
+
+
+def test_the_sample_is_what_its_script_makes():
+    """Byte for byte with the pinned onnx: onnx's own check passed, and no size but the input's."""
+    import onnx
+
+    space = {"__file__": str(FOLDER / "sample.py"), "__name__": "sample"}
+    text = (FOLDER / "sample.py").read_text(encoding="utf-8")
+    exec(compile(text, "sample.py", "exec"), space)
+    made = space["sample"]()
+    onnx.checker.check_model(made, full_check=True)
+    assert onnx.load_from_string(SAMPLE) == made
+    assert len(SAMPLE) < 8000 and not made.graph.value_info
+
+
+def test_drawn_at_build_is_what_the_script_draws(bare):
+    """The table that the page begins with is what it makes of its sample."""
+    bare.get_by_role("button", name="sample").click()
+    bare.wait_for_selector(".audit-result tbody tr")
+    drawn = bare.evaluate(
+        "[...document.querySelectorAll('.audit-status, .audit-result')]"
+        ".map((one) => one.outerHTML).join('\\n')"
+    )
+    drawn = drawn.replace("</tr>", "</tr>\n") + "\n"
+    path = FOLDER / "sample.html"
+    if os.environ.get("UPDATE_AUDIT"):
+        path.write_text(drawn, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == drawn
+
+
+def test_the_sample_shows_every_verdict(ask):
+    """What its rows say, by hand: three SAME, three symmetric, four both."""
+    rows = ask(SAMPLE)["rows"]
+    found = {
+        row["name"]: (row["same"], row["symmetric"], row["lower"], *row["shift_pixels"])
+        for row in rows
+    }
+    both, even, odd = (True,) * 3, (False, True, True), (True, False, False)
+    assert found == {
+        "stem": (*even, 1, 1),
+        "pool": (*odd, 2, 2),
+        "block.conv1": (*both, 0, 0),
+        "block.conv2": (*both, 0, 0),
+        "down1": (*odd, 4, 4),
+        "down2": (*odd, 8, 8),
+        "dilated": (*both, 0, 0),
+        "average": (False, True, False, 16, 16),
+        "up": (*even, 16, 16),
+        "head": (*both, 0, 0),
+    }
+    sizes = [row["input_size"][0] for row in rows]
+    assert sizes == [224, 112, 56, 56, 56, 28, 14, 14, 7, 14]
+
+
+def test_the_law_is_the_explorers(bare):
+    """The functions are the text of padding.js, so there is no second law."""
+    text = audit_page.PADDING.read_text(encoding="utf-8")
+    for name in audit_page.LAW:
+        function = re.search(rf"  function {name}\(.*?\n  \}}\n", text, re.DOTALL)[0]
+        assert function in audit_page.law()
+    assert bare.evaluate("Padding.samePadding(6, 3, 2, 1)") == [0, 1]
+
+
+@pytest.mark.parametrize("op", ["conv", "max_pool"])
+def test_verdicts_are_those_of_the_windows(ask, op):
+    """One axis against windows listed cell by cell: every rule, known and open sizes."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    from notebooks import load
+
+    same_padding = load("01").same_padding
+    grid = list(itertools.product((3, 6, 7, 11, None), (1, 2, 3, 5), (1, 2, 3), (1, 2)))
+    pads = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (2, 2), "SAME_UPPER", "SAME_LOWER"]
+    cases = [(*layer, pad) for layer in grid for pad in pads]
+    nodes, inputs, weights = [], [], []
+    for i, (n, k, s, d, pad) in enumerate(cases):
+        how = {"auto_pad": pad} if isinstance(pad, str) else {"pads": list(pad)}
+        weight = [f"w{k}"] if op == "conv" else []
+        kind = "Conv" if op == "conv" else "MaxPool"
+        how |= {"kernel_shape": [k], "strides": [s], "dilations": [d]}
+        nodes.append(helper.make_node(kind, [f"x{i}", *weight], [f"y{i}"], **how))
+        size = [1, 1, n or "open"]
+        inputs.append(helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, size))
+    for k in (1, 2, 3, 5):
+        values = np.zeros((1, 1, k), "float32")
+        weights.append(numpy_helper.from_array(values, f"w{k}"))
+    graph = helper.make_graph(nodes, "grid", inputs, [], weights)
+    rows = ask(helper.make_model(graph).SerializeToString())["rows"]
+    assert len(rows) == len(cases)
+
+    def windows(n, k, s, d, before, count):
+        """Return the cells that each window reads: of a pool, as a set."""
+        cells = [
+            [w * s - before + j * d for j in range(k)] for w in range(max(0, count))
+        ]
+        inside = [[c if 0 <= c < n else None for c in each] for each in cells]
+        return inside if op == "conv" else [set(each) - {None} for each in inside]
+
+    def plan(n, k, s, d, pad):
+        """Return the windows of a rule."""
+        reach = (k - 1) * d + 1
+        before, after = pad if isinstance(pad, tuple) else same_padding(n, k, s, d)
+        if pad == "SAME_LOWER":
+            before, after = after, before
+        return windows(n, k, s, d, before, (n + before + after - reach) // s + 1)
+
+    def right(n, k, s, d, pad):
+        """Return (same, symmetric, lower) of a layer of known size, None without an output."""
+        mine = plan(n, k, s, d, pad)
+        if not mine:
+            return (None,) * 3
+        reach = (k - 1) * d + 1
+        most = reach // 2 if op == "max_pool" else 2 * reach + 3
+        before = pad[0] if isinstance(pad, tuple) else same_padding(n, k, s, d)[0]
+        if pad == "SAME_LOWER":
+            before = same_padding(n, k, s, d)[1]
+        even = before <= most and mine == plan(n, k, s, d, (before, before))
+        rules = [mine == plan(n, k, s, d, rule) for rule in ("SAME", "SAME_LOWER")]
+        return rules[0], even, rules[1]
+
+    sentences = 0
+    for (n, k, s, d, pad), row in zip(cases, rows, strict=True):
+        found = row["same"], row["symmetric"], row["lower"]
+        if n:
+            assert found == right(n, k, s, d, pad), (n, k, s, d, pad)
+            continue
+        answers = [right(60 + r, k, s, d, pad) for r in range(1, s + 1)]  # 60 % s == 0
+        for verdict, each in zip(found, zip(*answers, strict=True), strict=True):
+            where = ", ".join(str(r) for r, yes in enumerate(each) if yes)
+            sentence = f"equal where (n - 1) mod {s} = {where}"
+            assert verdict == (all(each) or (sentence if any(each) else False))
+            sentences += isinstance(verdict, str)
+    assert sentences > 20
+
+
+def test_sizes_of_onnx_are_those_of_onnx_itself(ask):
+    """The graphs that onnx ships, without a size but the input's, against its shape inference."""
+    import onnx
+
+    folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+    layers = 0
+    for path in sorted(folder.glob("*.onnx")):
+        model = onnx.load(path)
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+        graph = inferred.graph
+        sizes = {
+            one.name: [d.dim_value for d in one.type.tensor_type.shape.dim[2:]]
+            for one in [*graph.value_info, *graph.input, *graph.output]
+        }
+        windows = ("Conv", "MaxPool", "AveragePool", "ConvTranspose")
+        nodes = [one for one in graph.node if one.op_type in windows]
+        rows = ask(path.read_bytes())["rows"]
+        assert [row["type"] for row in rows] == [one.op_type for one in nodes]
+        for row, one in zip(rows, nodes, strict=True):
+            assert row["input_size"] == sizes[one.input[0]], (path.stem, row)
+            assert row["output_size"] == sizes[one.output[0]], (path.stem, row)
+            layers += 1
+    assert layers > 400
+
+
+def test_keras_and_tflite_say_the_same_of_one_model(ask, tmp_path):
+    """A model saved by Keras and converted by TensorFlow: the same rows, by two readers."""
+    tf = pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
+    import keras
+
+    layers = keras.layers
+    x = inputs = keras.Input((33, 40, 3))
+    x = layers.Conv2D(4, 3, 2, "same", activation="relu")(x)
+    x = layers.ZeroPadding2D(((0, 1), (1, 1)))(x)
+    x = layers.MaxPooling2D(3, 2)(x)
+    x = layers.DepthwiseConv2D(5, 1, "same")(x)
+    skip = x = layers.AveragePooling2D(2, 1, "same")(x)
+    x = layers.Conv2DTranspose(4, 3, 2, "same")(x)
+    x = layers.ZeroPadding2D(1)(layers.Cropping2D(1)(x))
+    x = layers.Conv2D(4, 2, 2)(x)
+    x = layers.Concatenate()([x, skip])
+    x = layers.Conv2DTranspose(2, 4, 3, "valid")(x)
+    model = keras.Model(inputs, x)
+    model.save(tmp_path / "model.keras")
+    by_keras = ask((tmp_path / "model.keras").read_bytes())
+    with (tmp_path / "quiet").open("w") as quiet:
+        old = os.dup(1)
+        os.dup2(quiet.fileno(), 1)
+        try:
+            data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        finally:
+            os.dup2(old, 1)
+    by_tflite = ask(data)
+    assert (by_keras["format"], by_tflite["format"]) == ("Keras", "TFLite")
+    compared = (
+        "kind input_size output_size kernel_size stride dilation pads same symmetric lower shift"
+    ).split()
+    for one, other in zip(by_keras["rows"], by_tflite["rows"], strict=True):
+        assert [one[key] for key in compared] == [other[key] for key in compared]
+    shapes = {one.name: one.output.shape[1:3] for one in model.layers}
+    for row in by_keras["rows"]:
+        cropped = row["name"] == "conv2d_transpose"  # the crop behind it is part of it
+        grown = 2 if cropped else 0
+        assert [n + grown for n in row["output_size"]] == list(shapes[row["name"]])
+    assert [row["pads"] for row in by_keras["rows"]] == [
+        [[1, 1], [0, 1]],
+        [[0, 1], [1, 1]],
+        [[2, 2], [2, 2]],
+        [[0, 1], [0, 1]],
+        [[1, 2], [1, 2]],
+        [[1, 1], [1, 1]],
+        [[0, 0], [0, 0]],
+    ]
+
+
+def test_a_nested_model_is_followed(ask, tmp_path):
+    """A shared layer has a row for each call, a nested model's layers its name in front."""
+    import keras
+
+    layers = keras.layers
+    inner = keras.Sequential(
+        [keras.Input((None, None, 3)), layers.Conv2D(3, 3, 2, "same", name="in")],
+        name="block",
+    )
+    x = inputs = keras.Input((20, 21, 3))
+    shared = layers.Conv2D(3, 3, 2, "same", name="shared")
+    x = inner(shared(shared(x)))
+    model = keras.Model(inputs, layers.Conv2D(1, 2, name="last")(x))
+    model.save(tmp_path / "model.keras")
+    rows = ask((tmp_path / "model.keras").read_bytes())["rows"]
+    assert [(row["name"], row["input_size"], row["jump"]) for row in rows] == [
+        ("shared", [20, 21], [1, 1]),
+        ("shared", [10, 11], [2, 2]),
+        ("block/in", [5, 6], [4, 4]),
+        ("last", [3, 3], [8, 8]),
+    ]
+
+
+# ---- the chapter's audit
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """Chapter 16's audit."""
+    from notebooks import load
+
+    try:
+        return load("16").audit
+    except (ValueError, AttributeError):
+        pytest.skip("not compared with the Python audit: chapter 16 is not here")
+
+
+COMPARED = (
+    "name type kind input_size output_size kernel_size stride dilation pads"
+    " same symmetric lower shift"
+).split()
+
+
+def compare(ask, chapter, data):
+    """Hold the page's rows of a file to the chapter's; return how many there are.
+
+    Layers of branches that do not wait for each other may come in either order.
+    """
+    here, there = (
+        sorted(rows, key=lambda row: row["name"])
+        for rows in (ask(data)["rows"], chapter(data))
+    )
+    assert len(here) == len(there)
+    for mine, theirs in zip(here, json.loads(json.dumps(there)), strict=True):
+        for key in COMPARED:
+            assert mine[key] == theirs[key], (mine, theirs)
+        for key in ("jump", "shift_pixels"):
+            pairs = zip(mine[key] or (), theirs[key] or (), strict=False)
+            for a, b in pairs:
+                near = a is None or b is None or a == pytest.approx(b, abs=1e-5)
+                assert near, (mine, theirs)
+    return len(here)
+
+
+def test_onnx_rows_are_the_chapters(ask, chapter):
+    """The sample, and every graph that onnx ships as a network or as an exported operator."""
+    import onnx
+
+    folder = Path(onnx.__file__).parent / "backend" / "test" / "data"
+    paths = [
+        *folder.glob("light/*.onnx"),
+        *folder.glob("pytorch-*/*Conv*/*.onnx"),
+        *folder.glob("pytorch-*/*conv*/*.onnx"),
+        *folder.glob("pytorch-*/*ool*/*.onnx"),
+        *folder.glob("pytorch-*/*[pP]ad*/*.onnx"),
+    ]
+    files = [SAMPLE, *(path.read_bytes() for path in paths)]
+    assert sum(compare(ask, chapter, data) for data in files) > 450
+
+
+def test_exported_pytorch_rows_are_the_chapters(ask, chapter):
+    """A net with every kind of layer, exported at a fixed and at an open size."""
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        """Down with pads of every kind, and up again."""
+
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 3, 2, 1)
+            self.pad = nn.ZeroPad2d((0, 1, 0, 1))
+            self.down = nn.Conv2d(2, 2, 3, 2, groups=2)
+            self.pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
+            self.mean = nn.AvgPool2d(3, 1, 1)
+            self.up = nn.ConvTranspose2d(4, 4, 3, 2, 1, 1)
+            self.last = nn.Conv2d(8, 2, 3, padding=2, dilation=2)
+
+        def forward(self, x):
+            """Return the last map."""
+            x = torch.relu(self.stem(x))
+            x = self.up(self.mean(self.pool(x)))
+            x = self.last(torch.cat([x, torch.relu(x)], 1))
+            return self.down(self.pad(x))
+
+    for open_axes in ({}, {"x": {0: "batch", 2: "h", 3: "w"}}):
+        out = io.BytesIO()
+        x = torch.zeros(1, 3, 31, 33)
+        names = {"input_names": ["x"], "dynamic_axes": open_axes, "dynamo": False}
+        torch.onnx.export(Net().eval(), x, out, **names)
+        assert compare(ask, chapter, out.getvalue()) == 6
+
+
+def test_keras_rows_are_the_chapters(ask, chapter, tmp_path):
+    """A real network, and one of every kind of layer at an open size."""
+    import keras
+
+    layers = keras.layers
+    x = inputs = keras.Input((None, 64, 3))
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)))(x)
+    inner = keras.Input((None, None, 3))
+    y = layers.Conv2D(4, 3, 2, activation="relu")(inner)
+    y = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(y))
+    x = keras.Model(inner, y, name="inside")(x)
+    x = layers.AveragePooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
+    x = layers.SeparableConv2D(4, 5, 2, "same")(layers.BatchNormalization()(x))
+    x = layers.Conv2DTranspose(4, 3, 2, "valid")(x)
+    x = layers.Conv2D(4, 4, 3)(layers.Cropping2D(((0, 1), (1, 0)))(x))
+    x = layers.UpSampling2D(3)(x)
+    outputs = layers.Conv2DTranspose(2, 4, 3, "same", output_padding=2)(x)
+    every = keras.Model(inputs, outputs)
+    real = keras.applications.MobileNetV2((96, 96, 3), 0.35, False, None)
+    rows = 0
+    for i, model in enumerate((every, real)):
+        model.save(tmp_path / f"{i}.keras")
+        rows += compare(ask, chapter, (tmp_path / f"{i}.keras").read_bytes())
+    assert rows > 55
+
+
+def test_tflite_rows_are_the_chapters(ask, chapter):
+    """Every operation of chapter 12's grid as a file of one operator."""
+    assert all(compare(ask, chapter, data) == 1 for data in one_operator_files())
+
+
+# ---- files that are none
+
+
+def number(value):
+    """Return a number as protobuf writes it."""
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def huge(field, length=2**62):
+    """Return a protobuf field that claims that many bytes."""
+    return bytes([field << 3 | 2]) + number(length) + b"short"
+
+
+def bomb():
+    """Return a .keras file of 100 kB whose config.json is 100 MB."""
+    return keras_file('{"config": "' + " " * 10**8 + '"}')
+
+
+BROKEN = {
+    "empty": (b"", "It is empty"),
+    "text": (b"not a model at all, but a letter", "no model that this page can read"),
+    "png": (b"\x89PNG\r\n\x1a\n" + bytes(100), "no model that this page can read"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "It is an HDF5 file"),
+    "pytorch": (keras_file("{}", name="archive/data.pkl"), "It is a PyTorch file"),
+    "zip": (keras_file("{}", name="other.json"), "without config.json"),
+    "half a zip": (keras_file(SMALL)[:500], "It is a zip that is cut off"),
+    "half an ONNX": (SAMPLE[: len(SAMPLE) // 2], "It is cut off or damaged"),
+    "no JSON": (keras_file('{"config": '), "Its config.json is no JSON"),
+    "no layers": (keras_file({"config": {}}), "lists no layers"),
+    "numbers": (keras_file("17"), "lists no layers"),
+    "layers of numbers": (keras_file({"config": {"layers": [1, None]}}), "damaged"),
+    "zip bomb": (bomb(), "larger than 16 MB"),
+    "giant length": (b"\x08\x07" + huge(7), "It is cut off or damaged"),
+    "endless number": (b"\x08" + b"\xff" * 40, "damaged|no model"),
+    "a table beyond the end": (struct.pack("<I", 2**31) + b"TFL3", "damaged"),
+    "half a TFLite": (struct.pack("<I4s", 8, b"TFL3") + bytes(6), "damaged|without"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_is_none_gets_a_sentence(ask, name):
+    """What is wrong with it, and no error."""
+    data, says = BROKEN[name]
+    assert re.search(says, ask(data)["says"])
+
+
+def billion():
+    """Return a TFLite file whose list of subgraphs claims a billion elements, each the same."""
+    table = struct.pack("<HHHHH", 10, 8, 0, 0, 4) + bytes(2)
+    head = struct.pack("<I4s", 20, b"TFL3") + table
+    return head + struct.pack("<iI", 12, 4) + struct.pack("<I", 10**9) + bytes(64)
+
+
+def cyclic(count):
+    """Return a Keras model of layers each called with the next one's output, in a ring."""
+    layers = []
+    for i in range(count):
+        tensor = {"keras_history": [f"l{(i + 1) % count}", 0, 0], "shape": None}
+        inbound = {"class_name": "__keras_tensor__", "config": tensor}
+        layer = keras_layer("Conv2D", **CONV | {"name": f"l{i}"})
+        layers.append(layer | {"inbound_nodes": [{"args": [inbound], "kwargs": {}}]})
+    outputs = [["l0", 0, 0]]
+    config = {"layers": layers, "input_layers": [], "output_layers": outputs}
+    return keras_file({"class_name": "Functional", "config": config})
+
+
+def test_hostile_claims_end(ask):
+    """A billion elements, a ring of layers, models within models, giant numbers."""
+    assert ask(billion())["says"]
+    ring = ask(cyclic(300))["rows"]
+    assert len(ring) == 300 and ring[5]["input_size"] == [None, None]
+    nested = keras_layer("Conv2D", **CONV)
+    for _ in range(100):
+        nested = sequential(nested)
+        nested["config"]["name"] = "deep"
+    assert "nested too deep" in ask(keras_file(nested))["says"]
+    wide = CONV | {"kernel_size": [2**30] * 2, "strides": [2**30] * 2}
+    (row,) = ask(keras_file(sequential(keras_layer("Conv2D", **wide))))["rows"]
+    assert row["same"] is None and "too large" in row["note"]
+    far = keras_layer("ZeroPadding2D", padding=[[2**30, 2**30]] * 2)
+    first = keras_layer("InputLayer", batch_shape=[None, 9, 9, 3])
+    conv = keras_layer("Conv2D", **CONV | {"padding": "valid"})
+    (row,) = ask(keras_file(sequential(first, far, conv)))["rows"]
+    assert row["same"] is False
+
+
+FUZZ = r"""
+const [readers, rows, folder, count, seed] = process.argv.slice(1);
+const { read, Unreadable } = require(readers), { audit } = require(rows);
+const fs = require("fs");
+let state = Number(seed);
+const random = (below) => {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return Math.floor((state / 2 ** 32) * below);
+};
+const seeds = fs.readdirSync(folder).sort().map((name) => fs.readFileSync(`${folder}/${name}`));
+const mutate = (bytes) => {
+  let out = Buffer.from(bytes);
+  for (let i = random(4); i >= 0 && out.length > 4; i--) {
+    const at = random(out.length - 4), other = random(out.length);
+    const kind = random(7);
+    if (kind === 0) out[at] = random(256);
+    else if (kind === 1) out[at] ^= 1 << random(8);
+    else if (kind === 2) out = out.subarray(0, 1 + at);
+    else if (kind === 3) out.fill(255, at, at + 1 + random(4));
+    else if (kind === 4) out = Buffer.concat([out.subarray(0, at), out.subarray(other)]);
+    else if (kind === 5) out.copy(out, at, other, random(out.length));
+    else out.writeUInt32LE(random(2 ** 32), at);
+  }
+  return out;
+};
+(async () => {
+  const said = {};
+  for (let i = 0; i < count; i++) {
+    const bytes = mutate(seeds[i % seeds.length]);
+    fs.writeFileSync(`${folder}.last`, bytes); // the one that hangs or fails
+    try {
+      const found = audit(await read(new Blob([bytes])));
+      JSON.stringify(found);
+      said[found.length ? "rows" : "none"] = (said[found.length ? "rows" : "none"] || 0) + 1;
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      said[error.message] = (said[error.message] || 0) + 1;
+    }
+  }
+  console.log(JSON.stringify(said));
+})();
+"""
+
+
+def test_mutated_files_neither_hang_nor_fail(node, tmp_path):
+    """Bits flipped, parts cut, doubled, overwritten: rows or a sentence, every time."""
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+    (seeds / "a.onnx").write_bytes(SAMPLE)
+    (seeds / "b.keras").write_bytes(keras_file(SMALL, zipfile.ZIP_STORED))
+    (seeds / "c.keras").write_bytes(keras_file(SMALL))
+    (seeds / "d.keras").write_bytes(cyclic(3))
+    (seeds / "e.tflite").write_bytes(next(one_operator_files()))
+    scripts = [FOLDER / "readers.js", FOLDER / "rows.js"]
+    count, seed = examples(200), os.environ.get("FUZZ_SEED", "1")
+    process = subprocess.run(
+        [node, "-e", FUZZ, *map(str, scripts), str(seeds), str(count), seed],
+        capture_output=True,
+        text=True,
+        timeout=20 + count / 20,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    said = json.loads(process.stdout)
+    assert sum(said.values()) == count and said["rows"] > count / 20 and len(said) >= 5
+
+
+def one_operator_files(step=40):
+    """Yield TFLite files of one operator, made by chapter 12's function."""
+    from notebooks import load
+
+    schema = pytest.importorskip(
+        "tensorflow.lite.python.schema_py_generated", reason="no TFLite file was made"
+    )
+    chapter = load("12")
+    for op in ("conv", "depthwise", "max", "avg", "transposed"):
+        for layer in chapter.layers_to_ask(op, "upper", "full")[::step]:
+            if layer.op == "transposed" and layer.d > 1:
+                continue  # TFLite's has no dilation
+            data = chapter.layer_data(layer)
+            yield bytes(chapter.tflite_layer(layer, *data, schema))
+
+
+def test_a_file_of_100_mb_is_stepped_over(ask, bare):
+    """Its rows are the sample's: the weights are no list, and cost no entries."""
+    length = 100 * 2**20
+    tensor = bytes([0x08, 1, 0x10, 1, 0x42, 1, 0x77, 0x4A]) + number(length)
+    inside = b"\x2a" + number(len(tensor) + length) + tensor
+    head = (
+        b"\x3a" + number(len(inside) + length) + inside
+    )  # a second graph: the first counts
+    size, rows = bare.evaluate(
+        """async ([text, length]) => {
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const file = new Blob([bytes, new Uint8Array(length)]);
+          return [file.size, AuditRows.audit(await AuditReaders.read(file))];
+        }""",
+        [base64.b64encode(SAMPLE + head).decode(), length],
+    )
+    assert size > length and rows == ask(SAMPLE)["rows"]
+
+
+# ---- the page
+
+
+@pytest.fixture
+def visit(chromium, address):
+    """A function that opens the page; nothing on it may fail, complain or leave."""
+    problems, contexts = [], []
+
+    def open_page(url=None, script=True, **options):
+        size = {"width": 1280, "height": 900}
+        options = {"viewport": size, "java_script_enabled": script, **options}
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "console",
+            lambda message: (
+                problems.append(message.text)
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        own = ("data:", address, *(["file:"] if url else []))
+        page.on(
+            "request",
+            lambda request: (
+                problems.append(f"leaves: {request.url}")
+                if not request.url.startswith(own)
+                else None
+            ),
+        )
+        page.goto(url or address + PAGE, wait_until="load")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+def give(page, name, data):
+    """Choose a file, and wait until the page has read it."""
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+    page.set_input_files("#audit-file", file)
+    page.wait_for_function(
+        "(name) => { const text = document.querySelector('.audit-status').textContent;"
+        " return text.startsWith(name) }",
+        arg=name,
+    )
+    return page.inner_text(".audit-status")
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_a_file_is_read_without_a_request(visit, known, way):
+    """Rows, the status, links to the explorer, a sentence for a file that is none."""
+    page = visit((known / PAGE).as_uri() if way == "file" else None)
+    page.wait_for_load_state("networkidle")
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    text = give(page, "small.keras", keras_file(SMALL))
+    assert text.startswith("small.keras (Keras): in 4 of 4 layers")
+    lines = page.locator(".audit-result tbody tr")
+    assert lines.count() == 4 and "by size" not in lines.first.inner_text()
+    assert "cannot be read. It is an HDF5" in give(page, "w.h5", BROKEN["hdf5"][0])
+    assert lines.count() == 0
+    assert give(page, "again.onnx", SAMPLE).startswith("again.onnx (ONNX)")
+    assert all(url.endswith("favicon.svg") for url in requests)  # the browser's own
+    link = lines.nth(4).get_by_role("link")
+    assert "rule=same&with=p" in link.get_attribute("href")
+    link.click()
+    page.wait_for_selector(".ex-live")
+    text = page.inner_text(".ex-text")
+    assert "Convolution, input 56 × 56, kernel 5, stride 2. TensorFlow SAME" in text
+    assert "pads 1 before and 2 after" in text
+
+
+def test_every_link_shows_the_row_in_the_explorer(visit, address):
+    """Its two plans are the row's pads and the other rule; nothing is corrected."""
+    page = visit()
+    rows = page.locator(".audit-result tbody tr")
+    links = rows.get_by_role("link").evaluate_all("all => all.map((a) => a.href)")
+    assert len(links) == rows.count() == 10
+    seen = set()
+    for link in links:
+        page.goto(link, wait_until="load")
+        page.wait_for_selector(".ex-live")
+        assert page.locator(".ex-notice").count() == 0, link
+        seen.add(page.inner_text(".ex-headline"))
+    assert seen == {"Equal.", "Shifted by 1 pixel."}
+
+
+def test_a_dropped_file_is_read_and_only_the_last_counts(visit):
+    """Anywhere on the page; dropped text is the browser's own."""
+    page = visit()
+    drop = """([names, text]) => {
+      const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+      for (const name of names) {
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], name));
+        for (const type of ["dragover", "drop"]) {
+          const event = new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true});
+          if (document.body.dispatchEvent(event)) throw new Error("not taken");
+        }
+      }
+    }"""
+    page.evaluate(drop, [["one.onnx", "two.onnx"], base64.b64encode(SAMPLE).decode()])
+    page.wait_for_function(
+        "document.querySelector('.audit-status').textContent.startsWith('two.onnx (')"
+    )
+    page.wait_for_timeout(100)
+    assert page.locator("caption").inner_text() == "two.onnx"
+
+
+def test_the_keyboard_does_all(visit):
+    """Tab to the file, the filter and the sample; the table scrolls, and its links are reached."""
+    page = visit(viewport={"width": 360, "height": 700})
+    page.locator("#audit-file").focus()
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.textContent.slice(0, 30)"))
+        if page.evaluate("document.activeElement.type") == "checkbox":
+            page.keyboard.press("Space")
+    assert page.locator(".audit-result tbody tr:visible").count() == 6
+    assert "Read the sample" in reached and "stem" in reached
+    page.get_by_role("button", name="Read the sample").press("Enter")
+    assert page.get_by_role("status").inner_text().startswith("sample.onnx (ONNX)")
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) == 0
+
+
+def test_without_scripts_the_samples_table_is_there(visit):
+    """And the way to chapter 16; no control that does nothing."""
+    page = visit(script=False)
+    assert page.locator(".audit-result tbody tr").count() == 10
+    assert page.locator("#audit-file").is_hidden()
+    assert "needs JavaScript" in page.inner_text(".audit")
+    assert page.get_by_role("link", name="chapter 16").count() == 1
+
+
+MEDIA = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced colours": {"forced_colors": "active"},
+    "320 px": {"viewport": {"width": 320, "height": 640}},
+}
+
+
+@pytest.mark.parametrize("mode", MEDIA)
+def test_axe_finds_nothing(visit, mode):
+    """With a table of unknown sizes and with a sentence of refusal, in every mode."""
+    page = visit(**{"reduced_motion": "reduce", "viewport": TALL, **MEDIA[mode]})
+    open_sizes = sequential(keras_layer("Conv2D", **CONV), keras_layer("ConvLSTM2D"))
+    for name, data in (("open.keras", keras_file(open_sizes)), ("bad", b"nothing..")):
+        give(page, name, data)
+        page.wait_for_timeout(100)
+        found = axe_objections(page, contrast=mode in ("light", "dark"))
+        assert not found, "\n".join(found)
+
+
+def test_budgets_and_no_inline_code(visit, known, address):
+    """Weight, no shift, no script or style in the text, and no other page loads any of it."""
+    folder = known / "_static" / "audit"
+    assert len(gzip.compress((folder / "audit.js").read_bytes(), 9)) <= BUDGET
+    page = visit(viewport={"width": 360, "height": 740})
+    assert page.evaluate(LAYOUT_SHIFT) <= 0.02
+    give(page, "small.keras", keras_file(SMALL))
+    inline = page.evaluate(
+        "[...document.querySelectorAll('.audit [style], .audit style, .audit script')].length"
+    )
+    assert inline == 0
+    using = [
+        path.name
+        for path in known.rglob("*.html")
+        if "audit/audit" in path.read_text(encoding="utf-8")
+    ]
+    assert using == ["audit.html"]
