@@ -520,9 +520,7 @@ def test_tflite_of_every_kind_of_layer():
         L.Conv2D(4, 5, 2, "valid"),
     ]
     model = keras.Sequential([keras.Input((32, 29, 3)), *layers])
-    function = tf.function(lambda x: model(x, training=False))
-    function = function.get_concrete_function(tf.TensorSpec((1, 32, 29, 3)))
-    data = tf.lite.TFLiteConverter.from_concrete_functions([function], model).convert()
+    data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     assert verdicts(audit(data)) == verdicts(audit(model))
     x = np.random.default_rng(0).normal(size=(1, 32, 29, 3)).astype("float32")
     found = compare(model, data, x)
