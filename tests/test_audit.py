@@ -617,6 +617,9 @@ def test_a_pad_of_zeros_before_a_maximum():
     assert same(nn.ConstantPad2d((0, 1, 0, 1), 1.0), pool) is False
     assert same(nn.ReLU(), zeros, nn.AvgPool2d(3, 2)) is False
     assert same(nn.ReflectionPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, 2)) is False
+    for counts in (True, False):  # on 9 cells its windows are SAME's
+        pool = nn.AvgPool2d(3, 2, 1, count_include_pad=counts)
+        assert audit(pool, torch.zeros(1, 1, 9, 9))[0]["same"] is not counts
 
 
 def test_a_pad_that_two_layers_read_is_not_folded():
