@@ -137,10 +137,11 @@ def layers_of(model, size=None):
     kept = []
     real = chapter.row_of
 
-    def row_of(layer, sizes, jumps):
+    def row_of(layer, *arguments):
         """Keep the layer of which a row is made."""
-        row = real(layer, sizes, jumps)
-        kept.append((row, layer))
+        row = real(layer, *arguments)
+        if row["kind"] != "unknown":
+            kept.append((row, layer))
         return row
 
     chapter.row_of = row_of
@@ -213,7 +214,7 @@ KERAS = {
     "ConvNeXtTiny": (((224, 224),), {}),
     "MobileNetV3Small": (((224, 224),), {}),
 }
-QUICK = ("MobileNet", "MobileNetV3Small")
+QUICK = ("MobileNet",)
 
 
 @pytest.mark.parametrize("name", KERAS)
@@ -222,7 +223,7 @@ def test_keras_applications(name):
     if name not in QUICK and PROFILE != "long":
         pytest.skip(f"{name} takes long: run with HYPOTHESIS_PROFILE=long")
     sizes, how = KERAS[name]
-    for size in sizes:
+    for size in sizes if PROFILE == "long" else sizes[:1]:
         how = {"weights": None, "include_top": False} | how
         model = getattr(keras.applications, name)(input_shape=(*size, 3), **how)
         rows = check_verdicts(model)
@@ -246,11 +247,17 @@ def test_what_is_known_of_mobile_net_and_res_net():
         16,
     ]
     assert [row["name"] for row in rows if row["same"] is not True] == []
-    model = keras.applications.ResNet50(
-        weights=None, include_top=False, input_shape=(None, None, 3)
-    )
+    front = [  # of Keras's ResNet50
+        L.ZeroPadding2D(3),
+        L.Conv2D(8, 7, 2, name="conv"),
+        L.BatchNormalization(),
+        L.ReLU(),
+        L.ZeroPadding2D(1),
+        L.MaxPooling2D(3, 2, name="pool"),
+    ]
+    model = keras.Sequential([keras.Input((None, None, 3)), *front])
     rows = {row["name"]: row for row in audit(model)}
-    for name in ("conv1_conv", "pool1_pool"):  # a Pad of zeros behind a ReLU, too
+    for name in ("conv", "pool"):  # a Pad of zeros behind a ReLU, too
         assert rows[name]["same"] == "equal where (n - 1) mod 2 = 0"
         assert rows[name]["symmetric"] is rows[name]["lower"] is True
 
@@ -454,6 +461,10 @@ def test_the_books_own_recipes_are_seen_for_what_they_are():
     """Conv2dSame pads both sides and drops the first output; it is SAME all the same."""
     for model in (Decoder(), exported(Decoder(), torch.zeros(1, 3, 64, 64))):
         rows = audit(model, 64)
+        if isinstance(model, bytes):  # the exporter keeps the count of the zeros
+            assert rows[0]["kind"] == "unknown" and "run time" in rows[0]["note"]
+            assert audit(nn.Sequential(*Decoder().children()), 64)[0]["same"] is True
+            continue
         assert [row["same"] for row in rows] == [True, True]
         assert [row["pads"] for row in rows] == [[[0, 1], [0, 1]]] * 2
         assert rows[0]["input_size"] == [64, 64] and rows[1]["output_size"] == [64, 64]
@@ -509,12 +520,11 @@ def test_tflite_of_every_kind_of_layer():
         L.Conv2D(4, 5, 2, "valid"),
     ]
     model = keras.Sequential([keras.Input((32, 29, 3)), *layers])
-    function = tf.function(lambda x: model(x, training=False))
-    function = function.get_concrete_function(tf.TensorSpec((1, 32, 29, 3)))
-    data = tf.lite.TFLiteConverter.from_concrete_functions([function], model).convert()
+    data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     assert verdicts(audit(data)) == verdicts(audit(model))
     x = np.random.default_rng(0).normal(size=(1, 32, 29, 3)).astype("float32")
-    assert compare(model, data, x)["cause"] is None
+    found = compare(model, data, x)
+    assert found["cause"] is None, found
     with pytest.raises(ValueError, match="input_size must be None or the file's own"):
         audit(data, 64)
 
@@ -607,6 +617,9 @@ def test_a_pad_of_zeros_before_a_maximum():
     assert same(nn.ConstantPad2d((0, 1, 0, 1), 1.0), pool) is False
     assert same(nn.ReLU(), zeros, nn.AvgPool2d(3, 2)) is False
     assert same(nn.ReflectionPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, 2)) is False
+    for counts in (True, False):  # on 9 cells its windows are SAME's
+        pool = nn.AvgPool2d(3, 2, 1, count_include_pad=counts)
+        assert audit(pool, torch.zeros(1, 1, 9, 9))[0]["same"] is not counts
 
 
 def test_a_pad_that_two_layers_read_is_not_folded():
@@ -685,7 +698,7 @@ def test_what_is_no_model_is_refused_by_name():
             audit(other)
     with pytest.raises(ValueError, match="input_size"):
         audit(nn.Linear(2, 2), 7)
-    for size in (0, 1.5, (8,), (8, 8, 8), True):
+    for size in (0, 1.5, (8, 8, 8), True):
         with pytest.raises(ValueError, match="input_size"):
             audit(nn.Conv2d(3, 3, 3), size)
         with pytest.raises(ValueError, match="input_size"):
@@ -854,7 +867,7 @@ def test_fix_lists_what_has_to_change(fifty):
     assert sum(line.startswith("+") for line in lines) == 6
     assert "- padding=1, output_padding=1" in lines
     assert fix(audit(resnet(), 65), framework="keras") == [
-        "  25, input 3×3", '- padding="same"', '+ padding="valid"',
+        "  12, input 3×3", '- padding="same"', '+ padding="valid"',
     ]  # fmt: skip
     with pytest.raises(ValueError, match="framework must be"):
         fix(rows, framework="caffe")
