@@ -11,6 +11,7 @@ import base64
 import re
 from pathlib import Path
 
+import minify
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
@@ -21,9 +22,6 @@ LAW = ("effectiveKernelSize", "outputSize", "samePadding")
 SCRIPTS = ("readers.js", "rows.js", "audit.js")
 STYLE = "audit.css"
 SAMPLE = "sample.onnx"
-COMMENT_OR_INDENT = re.compile(
-    r"^\s*//.*\n|(?<=[;,{]) // .*$|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE
-)
 
 
 class audit(nodes.General, nodes.Element):
@@ -54,7 +52,7 @@ def law():
 def script():
     """Return what the page runs."""
     parts = [(FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return COMMENT_OR_INDENT.sub("", "".join([law(), *parts]))
+    return minify.string("application/javascript", "".join([law(), *parts]))
 
 
 def visit_audit(self, node):
@@ -90,7 +88,8 @@ def copy_files(app, exception):
     target.mkdir(exist_ok=True)
     (target / "audit.js").write_text(script(), encoding="utf-8")
     style = (FOLDER / STYLE).read_text(encoding="utf-8")
-    (target / STYLE).write_text(COMMENT_OR_INDENT.sub("", style), encoding="utf-8")
+    style = minify.string("text/css", style)
+    (target / STYLE).write_text(style, encoding="utf-8")
     (target / SAMPLE).write_bytes((FOLDER / SAMPLE).read_bytes())
 
 

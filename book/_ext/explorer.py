@@ -7,9 +7,9 @@ joined, for the small one without those of what it does not show. Without script
 default case stands in the place of the small one: inside <noscript>, so that nobody else loads it.
 """
 
-import re
 from pathlib import Path
 
+import minify
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.images import get_image_size
@@ -22,9 +22,6 @@ SHIPPED = {
     "small.js": ("padding.js", "explorer.js"),
     STYLE: (STYLE,),
 }
-COMMENT_OR_INDENT = re.compile(
-    r"^\s*//.*\n|(?<=[;,{]) // .*$|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE
-)
 PICTURE = FOLDER.parent / "_static" / "six-by-six.png"  # drawn at twice its size
 ALT = (
     "Two drawings of a 6 by 6 input with kernel 3 and stride 2. Left, TensorFlow SAME: no zero "
@@ -84,14 +81,15 @@ def add_style(app, page, template, context, doctree):
 
 
 def copy_files(app, exception):
-    """Put the scripts and the style sheet into the site, without comments and indentation."""
+    """Put the scripts and the style sheet into the site, minified."""
     if exception or app.builder.format != "html":
         return
     target = Path(app.outdir, "_static", "explorer")
     target.mkdir(exist_ok=True)
     for name, parts in SHIPPED.items():
         text = "".join((FOLDER / part).read_text(encoding="utf-8") for part in parts)
-        (target / name).write_text(COMMENT_OR_INDENT.sub("", text), encoding="utf-8")
+        kind = "text/css" if name == STYLE else "application/javascript"
+        (target / name).write_text(minify.string(kind, text), encoding="utf-8")
 
 
 def setup(app):

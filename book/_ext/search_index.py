@@ -10,6 +10,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import minify
 from docutils import nodes
 from lunr.builder import Builder
 from lunr.stemmer import stemmer
@@ -17,7 +18,6 @@ from lunr.stop_word_filter import stop_word_filter
 from sphinx.errors import ExtensionError
 
 FOLDER = Path(__file__).resolve().parents[1] / "_search"
-COMMENT_OR_INDENT = re.compile(r"^\s*//.*\n|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
 # Tuned once, on the queries of tests/test_search.py; what is near does nearly as well.
 BOOSTS = {"title": 2.5, "page": 0.5, "defines": 2, "text": 1, "code": 0.3}
 # BM25's b and k1: how much a long field and a repeated term count.
@@ -298,10 +298,11 @@ def write(app, exception):
     if "@license MIT" not in script[:300]:
         raise ExtensionError("MkDocs no longer carries lunr.js as it did")
     licence, _, script = script.partition("*/")
-    script = licence + "*/" + COMMENT_OR_INDENT.sub("", script)
+    script = licence + "*/" + minify.string("application/javascript", script)
     (target / "lunr.js").write_text(script, encoding="utf-8")
     own = (FOLDER / "search.js").read_text(encoding="utf-8")
-    (target / "search.js").write_text(COMMENT_OR_INDENT.sub("", own), encoding="utf-8")
+    own = minify.string("application/javascript", own)
+    (target / "search.js").write_text(own, encoding="utf-8")
     for name in ("searchtools.js", "language_data.js"):
         (static / name).unlink(missing_ok=True)
 
