@@ -311,7 +311,7 @@ QUERIES = {
     "LazyConv2d": ["book/names.html"],
     "locally connected": ["book/names.html"],
     "haiku": ["book/names.html"],
-    "ncnn": ["book/names.html"],
+    "ncnn": ["book/names.html", "13"],
     "core ml": ["book/names.html"],
     "flax conv": ["book/names.html"],
     "dilation2d": ["book/names.html#dilation2d"],
