@@ -5,6 +5,7 @@ into book/_audit/sample.html, after a change of the sample, the rows or the word
 """
 
 import base64
+import contextlib
 import gzip
 import io
 import itertools
@@ -279,8 +280,9 @@ def test_sizes_of_onnx_are_those_of_onnx_itself(ask):
     assert layers > 400
 
 
-def test_keras_and_tflite_say_the_same_of_one_model(ask, tmp_path):
-    """A model saved by Keras and converted by TensorFlow: the same rows, by two readers."""
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """A Keras model, its .keras and its .tflite file, and a .tflite file of open sizes."""
     tf = pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
     import keras
 
@@ -295,18 +297,30 @@ def test_keras_and_tflite_say_the_same_of_one_model(ask, tmp_path):
     x = layers.ZeroPadding2D(1)(layers.Cropping2D(1)(x))
     x = layers.Conv2D(4, 2, 2)(x)
     x = layers.Concatenate()([x, skip])
+    # TFLite writes a dilated layer in blocks: of an odd total, behind a Pad, with a crop.
+    x = layers.Conv2D(4, (2, 4), padding="same", dilation_rate=(2, 3))(x)
+    x = layers.Conv2D(4, 2, dilation_rate=3)(layers.ZeroPadding2D(((1, 3), (2, 2)))(x))
+    how = {"padding": "same", "dilation_rate": 2, "use_bias": False}
+    x = layers.Cropping2D(1)(layers.DepthwiseConv2D(3, **how)(x))
     x = layers.Conv2DTranspose(2, 4, 3, "valid")(x)
     model = keras.Model(inputs, x)
-    model.save(tmp_path / "model.keras")
-    by_keras = ask((tmp_path / "model.keras").read_bytes())
-    with (tmp_path / "quiet").open("w") as quiet:
-        old = os.dup(1)
-        os.dup2(quiet.fileno(), 1)
-        try:
-            data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
-        finally:
-            os.dup2(old, 1)
-    by_tflite = ask(data)
+    path = tmp_path_factory.mktemp("keras") / "model.keras"
+    model.save(path)
+    x = inputs = keras.Input((None, None, 3))
+    x = layers.Cropping2D(((0, 1), (0, 1)))(layers.Conv2D(4, 3, 2, "same")(x))
+    x = layers.Conv1D(2, 3, padding="same", dilation_rate=2)(x[:, 0])
+    x = layers.Conv2D(2, 3, padding="same", dilation_rate=2)(x[:, None])
+    files = []
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
+        for one in (model, keras.Model(inputs, x)):
+            files.append(tf.lite.TFLiteConverter.from_keras_model(one).convert())
+    return model, path.read_bytes(), *files
+
+
+def test_keras_and_tflite_say_the_same_of_one_model(ask, converted):
+    """A model saved by Keras and converted by TensorFlow: the same rows, by two readers."""
+    model, saved, data, _ = converted
+    by_keras, by_tflite = ask(saved), ask(data)
     assert (by_keras["format"], by_tflite["format"]) == ("Keras", "TFLite")
     compared = (
         "kind input_size output_size kernel_size stride dilation pads same symmetric lower shift"
@@ -315,7 +329,8 @@ def test_keras_and_tflite_say_the_same_of_one_model(ask, tmp_path):
         assert [one[key] for key in compared] == [other[key] for key in compared]
     shapes = {one.name: one.output.shape[1:3] for one in model.layers}
     for row in by_keras["rows"]:
-        cropped = row["name"] == "conv2d_transpose"  # the crop behind it is part of it
+        # The crop behind a layer is part of it.
+        cropped = row["name"] in ("conv2d_transpose", "depthwise_conv2d_1")
         grown = 2 if cropped else 0
         assert [n + grown for n in row["output_size"]] == list(shapes[row["name"]])
     assert [row["pads"] for row in by_keras["rows"]] == [
@@ -324,6 +339,9 @@ def test_keras_and_tflite_say_the_same_of_one_model(ask, tmp_path):
         [[2, 2], [2, 2]],
         [[0, 1], [0, 1]],
         [[1, 2], [1, 2]],
+        [[1, 1], [1, 1]],
+        [[1, 1], [4, 5]],
+        [[1, 3], [2, 2]],
         [[1, 1], [1, 1]],
         [[0, 0], [0, 0]],
     ]
@@ -468,8 +486,10 @@ def test_keras_rows_are_the_chapters(ask, chapter, tmp_path):
     assert rows > 55
 
 
-def test_tflite_rows_are_the_chapters(ask, chapter):
-    """Every operation of chapter 12's grid as a file of one operator."""
+def test_tflite_rows_are_the_chapters(ask, chapter, converted):
+    """Every operation of chapter 12's grid as a file of one operator, and two networks."""
+    assert compare(ask, chapter, converted[2]) == 10
+    assert compare(ask, chapter, converted[3]) == 3  # of open sizes
     assert all(compare(ask, chapter, data) == 1 for data in one_operator_files())
 
 
@@ -821,7 +841,9 @@ def test_axe_finds_nothing(visit, mode):
     for name, data in (("open.keras", keras_file(open_sizes)), ("bad", b"nothing..")):
         give(page, name, data)
         page.wait_for_timeout(100)
-        found = axe_objections(page, "all" if mode in ("light", "dark") else "structure")
+        found = axe_objections(
+            page, "all" if mode in ("light", "dark") else "structure"
+        )
         assert not found, "\n".join(found)
 
 

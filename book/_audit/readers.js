@@ -432,7 +432,7 @@
           const [had, has] = [node.from[0], node.to[0]].map((key) => shapes.get(key) || []);
           let all = numbers && numbers.flatMap((_, i) => (i % 2 ? [] : [[numbers[i], numbers[i + 1]]]));
           if (code === 65 || code === 45) { // SLICE, STRIDED_SLICE: a crop, if nothing else
-            all = numbers && had.length === has.length ? had.map((n, i) => [-numbers[i], has[i] - n + numbers[i]]) : null;
+            all = numbers && had.length === has.length ? had.map((n, i) => (i && !(n && has[i]) ? [NaN, NaN] : [-numbers[i], has[i] - n + numbers[i]])) : null;
             if (code === 45 && ((constant(from[3]) || [0]).some((step) => step !== 1) || [2, 3, 4].some((i) => integer(at, i, 0)))) all = null;
           }
           const alone = all && all.length && [all[0], all.at(-1)].flat().every((cells) => cells === 0);
