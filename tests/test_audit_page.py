@@ -847,6 +847,14 @@ def test_axe_finds_nothing(visit, mode):
         assert not found, "\n".join(found)
 
 
+def test_no_script_has_what_the_minifier_breaks():
+    """tdewolff-minify 2.24 puts `const [a, b] = {...}[c]` before the constants it reads."""
+    for path in [*FOLDER.glob("*.js"), *audit_page.PADDING.parent.glob("*.js")]:
+        text = path.read_text(encoding="utf-8")
+        found = re.search(r"^ *(const|let) [\[{][^=\n]*[\]}] = \{", text, re.M)
+        assert not found, f"{path.name}: {found[0]}"
+
+
 def test_budgets_and_no_inline_code(visit, known, address):
     """Weight, no shift, no script or style in the text, and no other page loads any of it."""
     folder = known / "_static" / "audit"
