@@ -6,6 +6,7 @@
  *   conv depthwise max_pool avg_pool: k, s, d, pad ("same", "lower" or [[before, after], ...]), ceil, counted
  *   conv_transpose: k, s, d, place(n, i, m): [cells cropped before, outputs beyond (n - 1)s] for input size n
  *   pad: pads by spatial axis, value when it may be folded     unknown: note
+ *   split join: TFLite's SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, by blocks, pads added or cropped
  *   keep merge concat scale shape: how shapes go through; without an op the file must know.
  * `first` says that channels come first, `positive` that no output is below 0.
  *
@@ -356,9 +357,14 @@
     132: { type: "CONV_3D", op: "conv", s: [1, 3, 2], d: [5, 7, 6], slot: 4, x: 0, w: 1, last: true },
     141: { type: "CONV_3D_TRANSPOSE", op: "conv_transpose", s: [1, 3, 2], d: [5, 7, 6], x: 2, w: 1, last: true },
     12: { type: "L2_POOL_2D", op: "unknown", note: "not a rule that this page knows" },
-    34: { op: "pad" }, 60: { op: "pad" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
+    37: { op: "join" }, 38: { op: "split" }, 34: { op: "pad" }, 60: { op: "pad" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
     14: { positive: true, op: "keep" }, 19: { positive: true, op: "keep" }, 21: { positive: true, op: "keep" }, 152: { positive: true, op: "keep" },
   };
+
+  /** [[b, a], ...] of [b, a, b, a, ...]. */
+  function sides(numbers) {
+    return numbers.flatMap((_, i) => (i % 2 ? [] : [[numbers[i], numbers[i + 1]]]));
+  }
 
   /** The graph of a TFLite file. */
   function tflite(view) {
@@ -429,14 +435,17 @@
         if (pick.op === "pad") {
           const numbers = constant(from[1]);
           const [had, has] = [node.from[0], node.to[0]].map((key) => shapes.get(key) || []);
-          let all = numbers && numbers.flatMap((_, i) => (i % 2 ? [] : [[numbers[i], numbers[i + 1]]]));
+          let all = numbers && sides(numbers);
           if (code === 65 || code === 45) { // SLICE, STRIDED_SLICE: a crop, if nothing else
-            all = numbers && had.length === has.length ? had.map((n, i) => [-numbers[i], has[i] - n + numbers[i]]) : null;
+            all = numbers && had.length === has.length ? had.map((n, i) => (i && !(n && has[i]) ? [NaN, NaN] : [-numbers[i], has[i] - n + numbers[i]])) : null;
             if (code === 45 && ((constant(from[3]) || [0]).some((step) => step !== 1) || [2, 3, 4].some((i) => integer(at, i, 0)))) all = null;
           }
           const alone = all && all.length && [all[0], all.at(-1)].flat().every((cells) => cells === 0);
           const pads = alone && all.slice(1, -1).flat().every(Number.isInteger) ? all.slice(1, -1) : null;
           return { ...node, op: all ? "pad" : undefined, pads, value: pads && code < 61 && code !== 45 ? from.length > 2 ? (constant(from[2]) || [NaN])[0] : 0 : NaN };
+        }
+        if (code === 37 || code === 38) {
+          return { ...node, by: constant(from[1]), pads: sides(constant(from[2]) || []) };
         }
         if (code === 5 || code === 26) {
           const by = integer(at, 0, 1);

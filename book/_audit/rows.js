@@ -197,16 +197,26 @@
     const makers = new Map();
     const uses = new Map();
     for (const key of [...graph.ends, ...graph.ends, ...graph.nodes.flatMap(({ from }) => from)]) uses.set(key, (uses.get(key) || 0) + 1);
+    const blocks = new Set(); // tensors between a split and its join
     const rows = [];
     for (const one of graph.nodes) {
       const node = one.read ? { ...one, ...one.read(shapes) } : one;
       const { from, to: [y], op, pads } = node;
       let maker = node;
-      let layer = node.k && windowRow(node);
+      node.blocked = op !== "join" && from.some((key) => blocks.has(key));
+      if (node.blocked || op === "split") for (const key of node.to) blocks.add(key);
+      let layer = node.k && !node.blocked && windowRow(node);
       if (layer) node.row = rows.push(layer.row) - 1;
-      else if (op === "unknown") rows.push({ ...UNKNOWN, name: node.name, type: node.type, note: node.note });
+      else if (op === "unknown" || node.k) node.row = rows.push({ ...UNKNOWN, name: node.name, type: node.type, note: node.note || "it works on the blocks of a SPACE_TO_BATCH_ND" }) - 1;
       const before = makers.get(from[0]);
-      if (op === "pad" && pads && before && before.k && uses.get(from[0]) === 1
+      if (op === "join" && isDilated(before, node)) {
+        const { from: [x], by, pads: added } = makers.get(before.x);
+        maker = Object.assign(before, { x, to: node.to, blocked: false, declared: "SPACE_TO_BATCH_ND", d: before.d.map((d, i) => d * by[i]),
+          pad: added.map((pair, i) => pair.map((cells, j) => cells - pads[i][j])) });
+        layer = windowRow(before);
+        rows[before.row] = layer.row;
+      }
+      if (op === "pad" && pads && before && before.k && !before.blocked && uses.get(from[0]) === 1
         && pads.flat().every((cells) => cells <= 0)) {
         maker = before; // a crop right behind a layer is part of it
         before.cut = before.k.map((_, i) => [0, 1].map((j) => ((before.cut || [])[i] || [0, 0])[j] - (pads[i] || [0, 0])[j]));
@@ -226,6 +236,14 @@
       }
     }
     return rows;
+
+    /** Whether a layer before a join, and the split before it, are a dilated convolution: TFLite writes it so. */
+    function isDilated(layer, { from, by, pads }) {
+      const split = layer && makers.get(layer.x);
+      return split && split.op === "split" && by && `${split.by}` === `${by}` && [by, pads, split.pads].every(({ length }) => length === 2)
+        && [layer.x, from[0]].every((key) => uses.get(key) === 1) && ["conv", "depthwise"].includes(layer.op)
+        && `${layer.s}` === "1,1" && layer.pad !== "same";
+    }
 
     /** The Pad before a layer, if it is folded into it. */
     function foldedPad(node, x) {
