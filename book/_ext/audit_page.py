@@ -11,8 +11,9 @@ import base64
 import re
 from pathlib import Path
 
-import minify
 from docutils import nodes
+from rcssmin import cssmin
+from rjsmin import jsmin
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
@@ -52,7 +53,7 @@ def law():
 def script():
     """Return what the page runs."""
     parts = [(FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return minify.string("application/javascript", "".join([law(), *parts]))
+    return jsmin("".join([law(), *parts]))
 
 
 def visit_audit(self, node):
@@ -88,8 +89,7 @@ def copy_files(app, exception):
     target.mkdir(exist_ok=True)
     (target / "audit.js").write_text(script(), encoding="utf-8")
     style = (FOLDER / STYLE).read_text(encoding="utf-8")
-    style = minify.string("text/css", style)
-    (target / STYLE).write_text(style, encoding="utf-8")
+    (target / STYLE).write_text(cssmin(style), encoding="utf-8")
     (target / SAMPLE).write_bytes((FOLDER / SAMPLE).read_bytes())
 
 

@@ -9,8 +9,9 @@ default case stands in the place of the small one: inside <noscript>, so that no
 
 from pathlib import Path
 
-import minify
 from docutils import nodes
+from rcssmin import cssmin
+from rjsmin import jsmin
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.images import get_image_size
 from sphinx.util.osutil import relative_uri
@@ -88,8 +89,8 @@ def copy_files(app, exception):
     target.mkdir(exist_ok=True)
     for name, parts in SHIPPED.items():
         text = "".join((FOLDER / part).read_text(encoding="utf-8") for part in parts)
-        kind = "text/css" if name == STYLE else "application/javascript"
-        (target / name).write_text(minify.string(kind, text), encoding="utf-8")
+        shorter = cssmin if name == STYLE else jsmin
+        (target / name).write_text(shorter(text), encoding="utf-8")
 
 
 def setup(app):

@@ -10,11 +10,11 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-import minify
 from docutils import nodes
 from lunr.builder import Builder
 from lunr.stemmer import stemmer
 from lunr.stop_word_filter import stop_word_filter
+from rjsmin import jsmin
 from sphinx.errors import ExtensionError
 
 FOLDER = Path(__file__).resolve().parents[1] / "_search"
@@ -141,7 +141,7 @@ class Sections(nodes.SparseNodeVisitor):
             raise nodes.SkipNode
 
     def visit_literal_block(self, node):
-        """Take what code calls by a dotted name, and what it printed; of folded code, what it defines."""
+        """Take what code defines, what it calls by a dotted name unless folded, and prints."""
         cell = node.parent.parent
         of_cell = "cell_input" in node.parent.get("classes", ())
         folded = of_cell and cell.get("hide_mode") in ("input", "all")
@@ -297,11 +297,10 @@ def write(app, exception):
     if "@license MIT" not in script[:300]:
         raise ExtensionError("MkDocs no longer carries lunr.js as it did")
     licence, _, script = script.partition("*/")
-    script = licence + "*/" + minify.string("application/javascript", script)
+    script = licence + "*/" + jsmin(script)
     (target / "lunr.js").write_text(script, encoding="utf-8")
     own = (FOLDER / "search.js").read_text(encoding="utf-8")
-    own = minify.string("application/javascript", own)
-    (target / "search.js").write_text(own, encoding="utf-8")
+    (target / "search.js").write_text(jsmin(own), encoding="utf-8")
     for name in ("searchtools.js", "language_data.js"):
         (static / name).unlink(missing_ok=True)
 
