@@ -23,7 +23,7 @@ FOLDER = ROOT / "book" / "_explorer"
 PAGE = "book/explorer.html"
 STOPPED = ("net::ERR_ABORTED", "csp")  # by leaving the page; by switching scripts off
 PURE = ("padding.js", "code.js", "paste.js")  # what needs no page
-BUDGET = 21_500  # bytes of the script, compressed; with the audit's: test_audit_page
+BUDGET = 22_000  # bytes of the script, compressed; with the audit's: test_audit_page
 GRID = list(itertools.product(range(1, 33), range(1, 9), range(1, 6), range(1, 4)))
 
 

@@ -12,8 +12,6 @@ import re
 from pathlib import Path
 
 from docutils import nodes
-from rcssmin import cssmin
-from rjsmin import jsmin
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
@@ -23,6 +21,9 @@ LAW = ("effectiveKernelSize", "outputSize", "samePadding")
 SCRIPTS = ("readers.js", "rows.js", "audit.js")
 STYLE = "audit.css"
 SAMPLE = "sample.onnx"
+COMMENT_OR_INDENT = re.compile(
+    r"^\s*//.*\n|(?<=[;,{]) // .*$|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE
+)
 
 
 class audit(nodes.General, nodes.Element):
@@ -53,7 +54,7 @@ def law():
 def script():
     """Return what the page runs."""
     parts = [(FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return jsmin("".join([law(), *parts]))
+    return COMMENT_OR_INDENT.sub("", "".join([law(), *parts]))
 
 
 def visit_audit(self, node):
@@ -89,7 +90,7 @@ def copy_files(app, exception):
     target.mkdir(exist_ok=True)
     (target / "audit.js").write_text(script(), encoding="utf-8")
     style = (FOLDER / STYLE).read_text(encoding="utf-8")
-    (target / STYLE).write_text(cssmin(style), encoding="utf-8")
+    (target / STYLE).write_text(COMMENT_OR_INDENT.sub("", style), encoding="utf-8")
     (target / SAMPLE).write_bytes((FOLDER / SAMPLE).read_bytes())
 
 

@@ -7,11 +7,10 @@ joined, for the small one without those of what it does not show. Without script
 default case stands in the place of the small one: inside <noscript>, so that nobody else loads it.
 """
 
+import re
 from pathlib import Path
 
 from docutils import nodes
-from rcssmin import cssmin
-from rjsmin import jsmin
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.images import get_image_size
 from sphinx.util.osutil import relative_uri
@@ -23,6 +22,9 @@ SHIPPED = {
     "small.js": ("padding.js", "explorer.js"),
     STYLE: (STYLE,),
 }
+COMMENT_OR_INDENT = re.compile(
+    r"^\s*//.*\n|(?<=[;,{]) // .*$|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE
+)
 PICTURE = FOLDER.parent / "_static" / "six-by-six.png"  # drawn at twice its size
 ALT = (
     "Two drawings of a 6 by 6 input with kernel 3 and stride 2. Left, TensorFlow SAME: no zero "
@@ -82,15 +84,14 @@ def add_style(app, page, template, context, doctree):
 
 
 def copy_files(app, exception):
-    """Put the scripts and the style sheet into the site, minified."""
+    """Put the scripts and the style sheet into the site, without comments and indentation."""
     if exception or app.builder.format != "html":
         return
     target = Path(app.outdir, "_static", "explorer")
     target.mkdir(exist_ok=True)
     for name, parts in SHIPPED.items():
         text = "".join((FOLDER / part).read_text(encoding="utf-8") for part in parts)
-        shorter = cssmin if name == STYLE else jsmin
-        (target / name).write_text(shorter(text), encoding="utf-8")
+        (target / name).write_text(COMMENT_OR_INDENT.sub("", text), encoding="utf-8")
 
 
 def setup(app):
