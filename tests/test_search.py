@@ -24,6 +24,50 @@ QUESTIONS = "book/questions.html"
 
 # Each question of book/questions.md by how its heading begins, and two or more other ways to ask.
 REWORDINGS = {
+    "Did OpenCV 5 change the output": [
+        "opencv 5 onnx different output than opencv 4",
+        "opencv 5 dnn auto_pad wrong result",
+    ],
+    'Why does ONNX Runtime say "padding values must be non-negative"': [
+        "onnxruntime padding values must be non-negative pool",
+        "onnx runtime error non-negative padding same pool",
+    ],
+    "Why does my max pool change after ONNX optimization": [
+        "onnx optimization changes max pool values",
+        "pad folded into max pool onnx optimizer",
+    ],
+    "Boxes, masks or keypoints of my converted model": [
+        "boxes of converted model shifted by a constant",
+        "keypoints shifted after converting model by how many pixels",
+    ],
+    "Which input size makes the padding irrelevant": [
+        "input size at which padding is irrelevant",
+        "which size makes same and symmetric padding irrelevant",
+    ],
+    "How much accuracy does wrong padding cost": [
+        "accuracy lost by wrong padding",
+        "cost of wrong padding in accuracy points imagenet",
+    ],
+    "My ported detector is confident": [
+        "ported detector boxes off scores fine",
+        "detector confident but boxes are off",
+    ],
+    "Does MediaPipe use SAME padding": [
+        "mediapipe same padding",
+        "mediapipe tflite models padding",
+    ],
+    "Which padding does my .onnx": [
+        "which padding does my onnx file use",
+        "padding of a tflite or keras file",
+    ],
+    "Can I audit a .pt": [
+        "audit a pt file",
+        "audit pth or h5 model file",
+    ],
+    'The audit says "equal where': [
+        "what is n in equal where (n - 1) mod 2 = 0",
+        "audit says equal where n mod 2",
+    ],
     "What is the difference between SAME and VALID": [
         "same vs valid padding",
         "valid or same, what do they do",
@@ -288,11 +332,12 @@ QUERIES = {
     "225": ["03", "04"],
     "5x5 6x6 keras example": ["02"],
     "deconvolution": [
+        QUESTIONS,
         "09",
         "book/cheat-sheet.html#transposed",
         "book/names.html#ideas",
     ],
-    "transposed convolution crop": ["09"],
+    "transposed convolution crop": ["09", QUESTIONS],
     "deconv output size": ["09", QUESTIONS],
     "count_include_pad": ["08", "book/glossary"],
     "include pad average": ["08", QUESTIONS],
