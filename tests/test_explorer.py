@@ -24,7 +24,7 @@ PAGE = "book/explorer.html"
 STOPPED = ("net::ERR_ABORTED", "csp")  # by leaving the page; by switching scripts off
 PURE = ("padding.js", "code.js", "paste.js")  # what needs no page
 BUDGET = (
-    22_000  # bytes of the script, compressed; DESIGN.md has 30 kB, the audit's included
+    18_300  # bytes of the script, compressed; its sum with the audit's: test_audit_page
 )
 GRID = list(itertools.product(range(1, 33), range(1, 9), range(1, 6), range(1, 4)))
 

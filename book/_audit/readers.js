@@ -363,6 +363,11 @@
     14: { positive: true, op: "keep" }, 19: { positive: true, op: "keep" }, 21: { positive: true, op: "keep" }, 152: { positive: true, op: "keep" },
   };
 
+  /** [[b, a], ...] of [b, a, b, a, ...]. */
+  function sides(numbers) {
+    return numbers.flatMap((_, i) => (i % 2 ? [] : [[numbers[i], numbers[i + 1]]]));
+  }
+
   /** The graph of a TFLite file. */
   function tflite(view) {
     const u32 = (at) => view.getUint32(at, true);
@@ -432,7 +437,7 @@
         if (pick.op === "pad") {
           const numbers = constant(from[1]);
           const [had, has] = [node.from[0], node.to[0]].map((key) => shapes.get(key) || []);
-          let all = numbers && numbers.flatMap((_, i) => (i % 2 ? [] : [[numbers[i], numbers[i + 1]]]));
+          let all = numbers && sides(numbers);
           if (code === 65 || code === 45) { // SLICE, STRIDED_SLICE: a crop, if nothing else
             all = numbers && had.length === has.length ? had.map((n, i) => (i && !(n && has[i]) ? [NaN, NaN] : [-numbers[i], has[i] - n + numbers[i]])) : null;
             if (code === 45 && ((constant(from[3]) || [0]).some((step) => step !== 1) || [2, 3, 4].some((i) => integer(at, i, 0)))) all = null;
@@ -446,8 +451,7 @@
           return { ...node, op: elsewhere ? undefined : "pad", pads: filler === undefined ? null : pads, value: pads ? filler : NaN };
         }
         if (code === 37 || code === 38) {
-          const [by, cells = []] = [constant(from[1]), constant(from[2])];
-          return { ...node, by, pads: cells.flatMap((_, i) => (i % 2 ? [] : [cells.slice(i, i + 2)])) };
+          return { ...node, by: constant(from[1]), pads: sides(constant(from[2]) || []) };
         }
         if (code === 5 || code === 26) {
           const by = integer(at, 0, 1);

@@ -71,14 +71,16 @@
   function placeTransposed({ kind, p, pads, extra }, n, k, s, d) {
     const full = fullSize(n, k, s, d);
     const total = Math.max(0, effectiveKernelSize(k, d) - s);
-    const [before, outputs] = {
+    // Named: tdewolff-minify 2.24 moves a const that takes a literal apart before what it reads.
+    const places = {
       same: [Math.floor(total / 2), n * s],
       upper: [Math.floor(total / 2), n * s],
       lower: [Math.ceil(total / 2), n * s],
       valid: [0, n * s + total],
       torch: [p, full - 2 * p + extra],
       pads: [pads[0], full - pads[0] - pads[1]],
-    }[kind];
+    };
+    const [before, outputs] = places[kind];
     return { before, after: full - before - outputs, outputs: Math.max(0, outputs) };
   }
 
