@@ -494,6 +494,110 @@ def test_tflite_rows_are_the_chapters(ask, chapter, converted):
     assert all(compare(ask, chapter, data) == 1 for data in one_operator_files())
 
 
+def padded_onnx(kind, *pads, **how):
+    """Return an ONNX model of 3×3 or 2×2 windows behind Pads (pads, mode, value)."""
+    from onnx import helper, numpy_helper
+
+    make, floats = helper.make_tensor_value_info, np.float32
+    nodes, arrays, key = [], [np.ones((3, 3, 3, 3), floats)], "x"
+    for i, (cells, mode, value) in enumerate(pads):
+        arrays += [np.array(cells, np.int64), np.array(value, floats)]
+        names = [key, f"c{2 * i + 1}", f"c{2 * i + 2}"]
+        key = f"p{i}"
+        nodes.append(helper.make_node("Pad", names, [key], mode=mode))
+    for i in range(2 if how.pop("twice", False) else 1):
+        weight = ["c0"] if kind == "Conv" else []
+        how |= {"strides": [2, 2]} | ({} if weight else {"kernel_shape": [2, 2]})
+        nodes.append(helper.make_node(kind, [key, *weight], [f"y{i}"], **how))
+    arrays = [numpy_helper.from_array(a, f"c{i}") for i, a in enumerate(arrays)]
+    x = make("x", 1, [1, 3, 224, 224])
+    ends = [make(one.output[0], 1, None) for one in nodes if one.op_type == kind]
+    graph = helper.make_graph(nodes, "g", [x], ends, arrays)
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset).SerializeToString()
+
+
+def spatial(top, left, bottom, right):
+    """Return a Pad's cells of the two spatial axes, as ONNX takes them."""
+    return [0, 0, top, left, 0, 0, bottom, right]
+
+
+ONE, BEHIND = spatial(1, 1, 1, 1), spatial(0, 0, 1, 1)
+TWO = (spatial(0, 0, 1, 0), "constant", 0), (spatial(0, 0, 0, 1), "constant", 0)
+PADDED = {  # what all windows are: SAME, symmetric
+    "reflect": (("Conv", (ONE, "reflect", 0)), {}, (None, None)),
+    "ones": (("Conv", (ONE, "constant", 1)), {}, (None, None)),
+    "shared": (("Conv", (BEHIND, "constant", 0)), {"twice": True}, (True, False)),
+    "two": (("Conv", *TWO), {}, (True, False)),
+    "reflected zeros": (("Conv", (ONE, "reflect", 0), TWO[0]), {}, (None, None)),
+    "before SAME": (
+        ("Conv", (ONE, "constant", 0)),
+        {"auto_pad": "SAME_UPPER"},
+        (None, None),
+    ),
+    "ceil": (("MaxPool", (ONE, "constant", 0)), {"ceil_mode": 1}, (None, None)),
+    "mixed": (
+        ("MaxPool", (spatial(1, 1, -1, -1), "constant", 0)),
+        {},
+        (False, False),
+    ),
+    "cropped zeros": (
+        (
+            "Conv",
+            (spatial(0, 0, 2, 2), "constant", 0),
+            (spatial(0, 0, -1, -1), "constant", 0),
+        ),
+        {},
+        (True, False),
+    ),
+    "zeros on a crop": (
+        ("Conv", (spatial(1, 1, -1, -1), "constant", 0), (BEHIND, "constant", 0)),
+        {},
+        (None, None),
+    ),
+    "channels too": (
+        ("Conv", ([0, 1, 1, 1, 0, -1, 1, 1], "constant", 0)),
+        {},
+        (None, None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_a_pad_is_counted_in_or_named(ask, chapter, name):
+    """Here and in the chapter: no Pad before a layer vanishes without a word."""
+    pads, how, verdicts = PADDED[name]
+    data = padded_onnx(*pads, **how)
+    compare(ask, chapter, data)
+    for row in (*ask(data)["rows"], *chapter(data)):
+        assert (row["same"], row["symmetric"]) == verdicts
+        if verdicts[0] is None:
+            assert (
+                "not judged: Pad" in row["note"] and "stands before it" in row["note"]
+            )
+
+
+def test_operations_of_keras_are_the_chapters(ask, chapter, tmp_path):
+    """keras.ops.pad is a Pad; what else reads windows there, or in a loop, is unknown."""
+    import keras
+
+    layers, ops = keras.layers, keras.ops
+    behind = ((0, 0), (0, 1), (0, 1), (0, 0))
+    x = inputs = keras.Input((64, 64, 3))
+    x = layers.Conv2D(3, 3, 2)(ops.pad(x, behind))
+    x = layers.Conv2D(3, 3, 2)(ops.pad(x, behind, mode="reflect"))
+    x = layers.MaxPooling2D(3, 2)(ops.pad(x, behind, constant_values=1))
+    x = ops.conv(ops.max_pool(x, 2), np.ones((1, 1, 3, 3), "float32"), 1, "same")
+    x = layers.TimeDistributed(layers.Conv1D(3, 3, padding="same"))(x)
+    model = keras.Model(inputs, layers.TimeDistributed(layers.Dense(2))(x))
+    model.save(tmp_path / "model.keras")
+    data = (tmp_path / "model.keras").read_bytes()
+    assert compare(ask, chapter, data) == 6
+    rows = ask(data)["rows"]
+    assert [row["same"] for row in rows] == [True, *[None] * 5]
+    assert [row["kind"] for row in rows[3:]] == ["unknown"] * 3
+
+
 # ---- files that are none
 
 

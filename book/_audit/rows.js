@@ -307,7 +307,7 @@
         name: node.name, type: node.type, kind: node.op, input_size: size, output_size: all("count"),
         kernel_size: k, stride: s, dilation: d, pads: all("pads"), shift: all("shift"), jump,
         declared: pad ? `a Pad + ${node.declared}` : node.declared,
-        note: all("note").find(Boolean) || "",
+        note: all("note").find(Boolean) || "", cropped: Boolean(node.cut),
         shift_pixels: axes.map(({ shift }, i) => (shift ? jump[i] && shift * jump[i] / (back ? s[i] : 1) : shift)),
       };
       for (const rule of RULES) row[rule] = left ? null : together(all(rule));
