@@ -555,11 +555,6 @@ PADDED = {  # what all windows are: SAME, symmetric
         {},
         (None, None),
     ),
-    "channels too": (
-        ("Conv", ([0, 1, 1, 1, 0, -1, 1, 1], "constant", 0)),
-        {},
-        (None, None),
-    ),
 }
 
 
