@@ -898,6 +898,61 @@ def test_a_dropped_file_is_read_and_only_the_last_counts(visit):
     assert page.locator("caption").inner_text() == "two.onnx"
 
 
+def test_its_words_fit_what_it_found(visit):
+    """One is one; no link where the explorer would show another layer; of two files one."""
+    conv = keras_layer("Conv2D", **CONV)
+    page, links = visit(), ".audit-result tbody a"
+    inputs = keras_layer("InputLayer", batch_shape=[None, 8, 8, 3])
+    text = give(page, "one.keras", keras_file(sequential(inputs, conv)))
+    assert "in 1 of 1 layer the rule matters. 1 is SAME" in text
+    assert "is 1 input pixel, at" in text and page.locator(links).count() == 1
+    loop = keras_layer("ConvLSTM2D")
+    text = give(page, "two.keras", keras_file(sequential(conv, loop)))
+    assert "of 2 layers" in text and "1 is unknown." in text
+    assert page.locator(links).count() == 0  # of an open size
+    crop = keras_layer("Cropping2D", cropping=[[1, 0], [1, 0]])
+    give(page, "crop.keras", keras_file(sequential(inputs, conv, crop)))
+    assert page.locator(links).count() == 0
+    page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          for (const name of ["a.h5", "b.h5"]) data.items.add(new File(["nothing"], name));
+          document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true}));
+        }"""
+    )
+    page.wait_for_function(
+        "document.querySelector('.audit-status').textContent.endsWith('first one is read.')"
+    )
+    assert page.inner_text(".audit-status").startswith("a.h5 cannot be read.")
+
+
+def test_a_phone_shows_the_verdicts_beside_whole_names(visit):
+    """At 360 px: SAME?, Symmetric? and Shift without scrolling, no word broken."""
+    page = visit(viewport={"width": 360, "height": 740})
+    assert page.locator("thead th").all_inner_texts()[:4] == [
+        "Layer", "SAME?", "Symmetric?", "Shift",
+    ]  # fmt: skip
+    edges = "all => all.map((one) => one.getBoundingClientRect().right)"
+    seen = page.locator("thead th:nth-child(4)").evaluate_all(edges)
+    assert max(seen) <= 360
+    layer = CONV | {"name": "block_13_expand/depthwise_convolution/BiasAdd"}
+    first = keras_layer("InputLayer", batch_shape=[None, 8, 8, 3])
+    data = keras_file(sequential(first, keras_layer("Conv2D", **layer)))
+    give(page, "names.keras", data)
+    heights = """all => all.flatMap((th) => {
+      const walk = document.createTreeWalker(th, NodeFilter.SHOW_TEXT), found = [];
+      for (let text; (text = walk.nextNode()); ) {
+        const range = document.createRange();
+        range.selectNode(text);
+        found.push(new Set([...range.getClientRects()].map((one) => one.top)).size);
+      }
+      return found;
+    })"""
+    lines = page.locator("tbody th").evaluate_all(heights)
+    assert set(lines) == {1} and len(lines) > 5
+    assert max(page.locator("thead th:nth-child(4)").evaluate_all(edges)) <= 360
+
+
 def test_the_keyboard_does_all(visit):
     """Tab to the file, the filter and the sample; the table scrolls, and its links are reached."""
     page = visit(viewport={"width": 360, "height": 700})
