@@ -77,7 +77,7 @@
   function line(row, i) {
     const address = query(row);
     const name = row.name.length > 60 ? `${row.name.slice(0, 25)}…${row.name.slice(-33)}` : row.name;
-    const parts = (name || `${i}`).split(/(?<=[/._:;-])/).flatMap((part, j) => (j ? [make("wbr", ""), part] : part));
+    const parts = (name || `${i}`).split(/(?<=[/._:;-])/).flatMap((part, j) => (j ? [make("wbr", []), part] : part));
     const title = make("th", address ? make("a", parts, { href: root.dataset.explorer + address, title: `${row.name}: open in the explorer` }) : parts, { scope: "row" });
     title.append(make("small", row.type));
     const { kernel_size: k, stride, dilation } = row;
