@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import os
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -697,23 +698,162 @@ def test_a_pad_of_zeros_before_a_maximum():
     assert same(nn.ReLU(), zeros, pool) is same(nn.ReLU6(), zeros, pool) is True
     assert same(nn.LeakyReLU(), zeros, pool) is False
     assert same(nn.ConstantPad2d((0, 1, 0, 1), -torch.inf), pool) is True
-    assert same(nn.ConstantPad2d((0, 1, 0, 1), 1.0), pool) is False
+    assert same(nn.ConstantPad2d((0, 1, 0, 1), 1.0), pool) is None
     assert same(nn.ReLU(), zeros, nn.AvgPool2d(3, 2)) is False
-    assert same(nn.ReflectionPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, 2)) is False
     for counts in (True, False):  # on 9 cells its windows are SAME's
         pool = nn.AvgPool2d(3, 2, 1, count_include_pad=counts)
         assert audit(pool, torch.zeros(1, 1, 9, 9))[0]["same"] is not counts
 
 
-def test_a_pad_that_two_layers_read_is_not_folded():
-    """Then the layer stands alone: valid, on the padded size."""
+def test_a_pad_that_two_layers_read_is_the_padding_of_both():
+    """And of a layer whose Pad is an output of the model too."""
     x = keras.Input((8, 8, 3))
     padded = L.ZeroPadding2D(((0, 1), (0, 1)))(x)
     both = L.Add()([L.Conv2D(2, 3, 2)(padded), L.Conv2D(2, 3, 2)(padded)])
     rows = audit(keras.Model(x, both))
-    assert [(row["input_size"], row["same"]) for row in rows] == [([9, 9], False)] * 2
+    assert [(row["input_size"], row["same"]) for row in rows] == [([8, 8], True)] * 2
     rows = audit(keras.Model(x, [L.Conv2D(2, 3, 2)(padded), padded]))
-    assert rows[0]["input_size"] == [9, 9]
+    assert rows[0]["input_size"] == [8, 8] and rows[0]["same"] is True
+
+
+class Before(nn.Module):
+    """A layer behind what `pad` makes of its input."""
+
+    def __init__(self, pad, layer):
+        """Keep both."""
+        super().__init__()
+        self.pad, self.layer = pad, layer
+
+    def forward(self, x):
+        """Return the layer of the padded input."""
+        return self.layer(self.pad(x))
+
+
+def pads(*cells, **how):
+    """Return a function that pads a tensor by each of some cells in turn."""
+
+    def apply(x):
+        """Return x, padded."""
+        for one in cells:
+            x = F.pad(x, one, **how)
+        return x
+
+    return apply
+
+
+FOLDED = {
+    "two": pads((0, 1, 0, 0), (0, 0, 0, 1)),
+    "mixed": pads((1, -1, 1, -1)),
+    "cropped": pads((2, 2, 2, 2), (-2, -1, -2, -1)),
+    "sliced": lambda x: F.pad(x, (2, 2, 2, 2))[:, :, 1:, 1:],
+    "twice": pads((1, 0, 1, 0), (0, 1, 0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("size", [15, 16])
+def test_pads_in_a_row_by_execution(name, size):
+    """A chain of Pads and crops is one padding: both rules are run, in 2-D."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.integers(-99, -1, (1, 2, size, size)).astype("float32"))
+    for k in (2, 3):
+        conv, pool = nn.Conv2d(2, 2, k, 2, bias=False), nn.MaxPool2d(k, 2)
+        nn.init.constant_(conv.weight, 1.0)
+        conv.weight.data += torch.arange(conv.weight.numel()).reshape(conv.weight.shape)
+        for layer in (conv, pool):
+            module = Before(FOLDED[name], layer)
+            y = module(x).detach().numpy()
+            (row,) = audit(module, x)
+            last = np.moveaxis(x.numpy(), 1, -1)
+            if layer is pool:
+                same = tf.nn.max_pool2d(last, k, 2, "SAME")
+            else:
+                w = conv.weight.detach().numpy().transpose(2, 3, 1, 0)
+                same = tf.nn.conv2d(last, w, 2, "SAME")
+            assert row["input_size"] == [size, size]
+            assert row["same"] is np.array_equal(np.moveaxis(same, -1, 1), y)
+            shown = []
+            for p in range(k if layer is conv else k // 2 + 1):
+                other = copy.deepcopy(layer)
+                other.padding = p
+                shown.append(np.array_equal(other(x).detach().numpy(), y))
+            assert row["symmetric"] is any(shown)
+
+
+def test_a_pad_that_is_no_padding_is_named():
+    """Another value or mode, before a layer that rounds up or pads itself: no verdict."""
+    conv, example = nn.Conv2d(3, 4, 3, 2), torch.zeros(1, 3, 16, 16)
+    rounds_up, one = nn.MaxPool2d(3, 2, ceil_mode=True), (1, 1, 1, 1)
+    named = [
+        ("reflection_pad2d", nn.Conv2d(3, 4, 3, 2, 1, padding_mode="reflect")),
+        ("circular|new_empty", nn.Conv2d(3, 4, 3, 2, 1, padding_mode="circular")),
+        ("reflection_pad2d pad", Before(nn.ReflectionPad2d(1), conv)),
+        ("replication_pad2d", Before(pads(one, mode="replicate"), conv)),
+        ("new_empty", Before(pads(one, mode="circular"), conv)),
+        ("constant_pad_nd", Before(pads(one, value=1), conv)),
+        ("constant_pad_nd", Before(pads(one), rounds_up)),
+        ("constant_pad_nd", Before(pads((1, -1, 1, -1), (0, 1, 0, 1)), conv)),
+    ]
+    for name, model in named:
+        (row,) = audit(model, example)
+        assert row["same"] is row["symmetric"] is row["lower"] is None, name
+        assert re.search(f"not judged.*({name}).*stands before it", row["note"])
+        assert fix([row])[0].startswith("?")
+    x = keras.Input((16, 16, 3))
+    for layer in (L.Conv2D(2, 3, 2, "same"), L.Conv2DTranspose(2, 3, 2)):
+        (row,) = audit(keras.Model(x, layer(L.ZeroPadding2D(1, name="zeros")(x))))
+        assert row["same"] is None and "zeros" in row["note"]
+
+
+def test_notes_and_lines_are_of_their_kind():
+    """Zeros win a maximum, not a sum or a mean; a mean with zeros is written with zeros."""
+    x = keras.Input((33, 34, 3))
+    zeros = L.ZeroPadding2D(1)
+    rows = [audit(keras.Model(x, one(zeros(x))))[0] for one in (
+        L.Conv2D(2, 3, 2), L.AveragePooling2D(3, 2), L.MaxPooling2D(3, 2),
+    )]  # fmt: skip
+    assert ["zeros" in row["note"] for row in rows] == [False, False, True]
+    line = 'ZeroPadding2D(((1, 1), (1, 1))), then padding="valid"'
+    assert rows[1]["write"]["keras"] == line
+    keras_pool = keras.Model(x, L.AveragePooling2D(3, 2)(zeros(x)))
+    image = np.random.default_rng(0).normal(size=(1, 33, 34, 3)).astype("float32")
+    y = nn.AvgPool2d(3, 2, 1)(torch.from_numpy(image).movedim(-1, 1))  # write.pytorch
+    assert rows[1]["write"]["pytorch"] == "padding=1"
+    assert np.allclose(y.movedim(1, -1), keras_pool(image), atol=1e-6)
+    up = audit(nn.ConvTranspose2d(3, 3, 3, 2, 1), 9)[0]
+    assert up["same"] is True and "own output size" in up["note"]
+    assert not audit(nn.ConvTranspose2d(3, 3, 4, 2, 1), 9)[0]["note"]
+
+
+def test_one_dimensional_pools_are_rows_of_one_dimension():
+    """PyTorch runs them as 2-D pools of one row; the jump goes through."""
+    for pool in (nn.MaxPool1d(3, 2, 1), nn.AvgPool1d(3, 2, 1), nn.MaxPool1d(3, 2)):
+        model = nn.Sequential(nn.Conv1d(3, 3, 3, 2, 1), pool, nn.Conv1d(3, 3, 3))
+        rows = audit(model, 64)
+        assert [row["input_size"] for row in rows] == [
+            [64],
+            [32],
+            [16 - (not pool.padding)],
+        ]
+        assert [row["jump"] for row in rows] == [[1], [2], [4]]
+        assert rows[1]["type"] == type(pool).__name__ and len(rows[1]["pads"]) == 1
+        check_verdicts(model, 64)
+    model = Before(pads((0, 1)), nn.MaxPool1d(3, 2))
+    assert audit(model, torch.zeros(1, 2, 16))[0]["pads"] == [[0, 1]]
+
+
+def test_other_windows_are_unknown_rows():
+    """Of PyTorch and of keras.ops; none is taken for what it is made of."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 3, 3), nn.LPPool2d(2, 3), nn.FractionalMaxPool2d(2, 3),
+        nn.AdaptiveAvgPool2d(2),
+    )  # fmt: skip
+    kinds = [row["kind"] for row in audit(model, 33)]
+    assert kinds == ["conv", "unknown", "unknown"]
+    x = keras.Input((16, 16, 3))
+    y = L.TimeDistributed(L.Conv1D(2, 3))(keras.ops.max_pool(x, 2))
+    kinds = [row["kind"] for row in audit(keras.Model(x, L.Conv2D(2, 3)(y)))]
+    assert kinds == ["unknown", "unknown", "conv"]
 
 
 # --- what is not known, and what is no model
@@ -820,6 +960,15 @@ def test_what_is_no_model_is_refused_by_name():
             audit(other)
     with pytest.raises(ValueError, match="input_size"):
         audit(nn.Linear(2, 2), 7)
+    with pytest.raises(ValueError, match="input_size must be an input.*'input2'"):
+        audit(nn.Bilinear(2, 2, 2), torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="input_size must be an input"):
+        audit(nn.Conv2d(3, 3, 7), 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scripting is deprecated
+        scripted = torch.jit.script(nn.Conv2d(3, 3, 3))
+    with pytest.raises(ValueError, match="model must be.*scripted"):
+        audit(scripted, 8)
     for size in (0, 1.5, (8, 8, 8), True):
         with pytest.raises(ValueError, match="input_size"):
             audit(nn.Conv2d(3, 3, 3), size)
@@ -995,3 +1144,71 @@ def test_fix_lists_what_has_to_change(fifty):
         fix(rows, framework="caffe")
     with pytest.raises(ValueError, match="port must have as many rows"):
         fix(rows, rows[:-1])
+
+
+def branches(first, last):
+    """Return a port of two strided branches, and in which order they run."""
+
+    class Port(nn.Module):
+        """Branches of a 3×3 and of a 1×1 convolution, added."""
+
+        def __init__(self):
+            """Take the weights."""
+            super().__init__()
+            self.a = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 4, 3, 2))
+            self.b = nn.Conv2d(3, 4, 1, 2)
+            self.c = nn.Conv2d(3, 4, 1, 2)
+
+        def forward(self, x):
+            """Return the sum."""
+            found = {name: self.get_submodule(name)(x) for name in (first, "c", last)}
+            return found["a"] + found["b"] + found["c"]
+
+    x = keras.Input((16, 16, 3))
+    how = {"strides": 2, "padding": "same"}
+    parts = [
+        L.Conv2D(4, k, name=name, **how)(x)
+        for k, name in ((3, "a"), (1, "b"), (1, "c"))
+    ]
+    model, port = keras.Model(x, L.Add()(parts)), Port()
+    for name, module in (("a", port.a[1]), ("b", port.b), ("c", port.c)):
+        kernel, bias = model.get_layer(name).get_weights()
+        state = {"weight": chapter.to_torch(kernel), "bias": torch.from_numpy(bias)}
+        module.load_state_dict(state)
+    return model, port
+
+
+def test_branches_are_paired_by_what_they_are():
+    """A right port that runs its branches in another order; a wrong one; another layer."""
+    image = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype("float32")
+    for order in (("a", "b"), ("b", "a")):
+        model, port = branches(*order)
+        assert fix(audit(model), audit(port, 16)) == []
+        found = compare(model, port, image)
+        assert found["cause"] is None and found["difference"] < 1e-5
+        port.a = nn.Sequential(nn.Identity(), port.a[1])
+        port.a[1].padding = (1, 1)
+        lines = fix(audit(model), audit(port, 16))
+        assert lines[:2] == ["  a.1, input 16×16", "- padding=1"] and len(lines) == 3
+        assert compare(model, port, image)["cause"] == "padding"
+    port.b = nn.Conv2d(3, 4, 1, 2, dilation=2)
+    lines = fix(audit(model), audit(port, 16))
+    assert [line for line in lines if line[0] == "?"] == [
+        "? c: no layer has its kernel and stride there",
+        "? b: no layer has its kernel and stride there",
+    ]
+
+
+def test_another_epsilon_is_no_rounding():
+    """Keras's 1e-3 against PyTorch's 1e-5 in one normalisation, and of the last one."""
+    keras.utils.set_random_seed(0)
+    norm = L.BatchNormalization()
+    layers = [L.Conv2D(8, 3, padding="same"), norm, L.Conv2D(4, 3, padding="same")]
+    image = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype("float32")
+    for count, epsilon in itertools.product((2, 3), (1e-3, 1e-5)):
+        model = keras.Sequential([keras.Input((16, 16, 3)), *layers[:count]])
+        modules = [keras_to_torch(layer) for layer in model.layers]
+        modules[1].eps = epsilon
+        found = compare(model, nn.Sequential(*modules), image)
+        assert found["cause"] == (None if epsilon == 1e-3 else "between"), found
+        assert (found["difference"] > 1e-4) is (epsilon == 1e-5)

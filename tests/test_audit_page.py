@@ -495,6 +495,105 @@ def test_tflite_rows_are_the_chapters(ask, chapter, converted):
     assert all(compare(ask, chapter, data) == 1 for data in one_operator_files())
 
 
+def padded_onnx(kind, *pads, **how):
+    """Return an ONNX model of 3×3 or 2×2 windows behind Pads (pads, mode, value)."""
+    from onnx import helper, numpy_helper
+
+    make, floats = helper.make_tensor_value_info, np.float32
+    nodes, arrays, key = [], [np.ones((3, 3, 3, 3), floats)], "x"
+    for i, (cells, mode, value) in enumerate(pads):
+        arrays += [np.array(cells, np.int64), np.array(value, floats)]
+        names = [key, f"c{2 * i + 1}", f"c{2 * i + 2}"]
+        key = f"p{i}"
+        nodes.append(helper.make_node("Pad", names, [key], mode=mode))
+    for i in range(2 if how.pop("twice", False) else 1):
+        weight = ["c0"] if kind == "Conv" else []
+        how |= {"strides": [2, 2]} | ({} if weight else {"kernel_shape": [2, 2]})
+        nodes.append(helper.make_node(kind, [key, *weight], [f"y{i}"], **how))
+    arrays = [numpy_helper.from_array(a, f"c{i}") for i, a in enumerate(arrays)]
+    x = make("x", 1, [1, 3, 224, 224])
+    ends = [make(one.output[0], 1, None) for one in nodes if one.op_type == kind]
+    graph = helper.make_graph(nodes, "g", [x], ends, arrays)
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset).SerializeToString()
+
+
+def spatial(top, left, bottom, right):
+    """Return a Pad's cells of the two spatial axes, as ONNX takes them."""
+    return [0, 0, top, left, 0, 0, bottom, right]
+
+
+ONE, BEHIND = spatial(1, 1, 1, 1), spatial(0, 0, 1, 1)
+TWO = (spatial(0, 0, 1, 0), "constant", 0), (spatial(0, 0, 0, 1), "constant", 0)
+PADDED = {  # what all windows are: SAME, symmetric
+    "reflect": (("Conv", (ONE, "reflect", 0)), {}, (None, None)),
+    "ones": (("Conv", (ONE, "constant", 1)), {}, (None, None)),
+    "shared": (("Conv", (BEHIND, "constant", 0)), {"twice": True}, (True, False)),
+    "two": (("Conv", *TWO), {}, (True, False)),
+    "reflected zeros": (("Conv", (ONE, "reflect", 0), TWO[0]), {}, (None, None)),
+    "before SAME": (
+        ("Conv", (ONE, "constant", 0)),
+        {"auto_pad": "SAME_UPPER"},
+        (None, None),
+    ),
+    "ceil": (("MaxPool", (ONE, "constant", 0)), {"ceil_mode": 1}, (None, None)),
+    "mixed": (
+        ("MaxPool", (spatial(1, 1, -1, -1), "constant", 0)),
+        {},
+        (False, False),
+    ),
+    "cropped zeros": (
+        (
+            "Conv",
+            (spatial(0, 0, 2, 2), "constant", 0),
+            (spatial(0, 0, -1, -1), "constant", 0),
+        ),
+        {},
+        (True, False),
+    ),
+    "zeros on a crop": (
+        ("Conv", (spatial(1, 1, -1, -1), "constant", 0), (BEHIND, "constant", 0)),
+        {},
+        (None, None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_a_pad_is_counted_in_or_named(ask, chapter, name):
+    """Here and in the chapter: no Pad before a layer vanishes without a word."""
+    pads, how, verdicts = PADDED[name]
+    data = padded_onnx(*pads, **how)
+    compare(ask, chapter, data)
+    for row in (*ask(data)["rows"], *chapter(data)):
+        assert (row["same"], row["symmetric"]) == verdicts
+        if verdicts[0] is None:
+            assert (
+                "not judged: Pad" in row["note"] and "stands before it" in row["note"]
+            )
+
+
+def test_operations_of_keras_are_the_chapters(ask, chapter, tmp_path):
+    """keras.ops.pad is a Pad; what else reads windows there, or in a loop, is unknown."""
+    import keras
+
+    layers, ops = keras.layers, keras.ops
+    behind = ((0, 0), (0, 1), (0, 1), (0, 0))
+    x = inputs = keras.Input((64, 64, 3))
+    x = layers.Conv2D(3, 3, 2)(ops.pad(x, behind))
+    x = layers.Conv2D(3, 3, 2)(ops.pad(x, behind, mode="reflect"))
+    x = layers.MaxPooling2D(3, 2)(ops.pad(x, behind, constant_values=1))
+    x = ops.conv(ops.max_pool(x, 2), np.ones((1, 1, 3, 3), "float32"), 1, "same")
+    x = layers.TimeDistributed(layers.Conv1D(3, 3, padding="same"))(x)
+    model = keras.Model(inputs, layers.TimeDistributed(layers.Dense(2))(x))
+    model.save(tmp_path / "model.keras")
+    data = (tmp_path / "model.keras").read_bytes()
+    assert compare(ask, chapter, data) == 6
+    rows = ask(data)["rows"]
+    assert [row["same"] for row in rows] == [True, *[None] * 5]
+    assert [row["kind"] for row in rows[3:]] == ["unknown"] * 3
+
+
 # ---- files that are none
 
 
@@ -798,6 +897,61 @@ def test_a_dropped_file_is_read_and_only_the_last_counts(visit):
     )
     page.wait_for_timeout(100)
     assert page.locator("caption").inner_text() == "two.onnx"
+
+
+def test_its_words_fit_what_it_found(visit):
+    """One is one; no link where the explorer would show another layer; of two files one."""
+    conv = keras_layer("Conv2D", **CONV)
+    page, links = visit(), ".audit-result tbody a"
+    inputs = keras_layer("InputLayer", batch_shape=[None, 8, 8, 3])
+    text = give(page, "one.keras", keras_file(sequential(inputs, conv)))
+    assert "in 1 of 1 layer the rule matters. 1 is SAME" in text
+    assert "is 1 input pixel, at" in text and page.locator(links).count() == 1
+    loop = keras_layer("ConvLSTM2D")
+    text = give(page, "two.keras", keras_file(sequential(conv, loop)))
+    assert "of 2 layers" in text and "1 is unknown." in text
+    assert page.locator(links).count() == 0  # of an open size
+    crop = keras_layer("Cropping2D", cropping=[[1, 0], [1, 0]])
+    give(page, "crop.keras", keras_file(sequential(inputs, conv, crop)))
+    assert page.locator(links).count() == 0
+    page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          for (const name of ["a.h5", "b.h5"]) data.items.add(new File(["nothing"], name));
+          document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true}));
+        }"""
+    )
+    page.wait_for_function(
+        "document.querySelector('.audit-status').textContent.endsWith('first one is read.')"
+    )
+    assert page.inner_text(".audit-status").startswith("a.h5 cannot be read.")
+
+
+def test_a_phone_shows_the_verdicts_beside_whole_names(visit):
+    """At 360 px: SAME?, Symmetric? and Shift without scrolling, no word broken."""
+    page = visit(viewport={"width": 360, "height": 740})
+    assert page.locator("thead th").all_inner_texts()[:4] == [
+        "Layer", "SAME?", "Symmetric?", "Shift",
+    ]  # fmt: skip
+    edges = "all => all.map((one) => one.getBoundingClientRect().right)"
+    seen = page.locator("thead th:nth-child(4)").evaluate_all(edges)
+    assert max(seen) <= 360
+    layer = CONV | {"name": "block_13_expand/depthwise_convolution/BiasAdd"}
+    first = keras_layer("InputLayer", batch_shape=[None, 8, 8, 3])
+    data = keras_file(sequential(first, keras_layer("Conv2D", **layer)))
+    give(page, "names.keras", data)
+    heights = """all => all.flatMap((th) => {
+      const walk = document.createTreeWalker(th, NodeFilter.SHOW_TEXT), found = [];
+      for (let text; (text = walk.nextNode()); ) {
+        const range = document.createRange();
+        range.selectNode(text);
+        found.push(new Set([...range.getClientRects()].map((one) => one.top)).size);
+      }
+      return found;
+    })"""
+    lines = page.locator("tbody th").evaluate_all(heights)
+    assert set(lines) == {1} and len(lines) > 5
+    assert max(page.locator("thead th:nth-child(4)").evaluate_all(edges)) <= 360
 
 
 def test_the_keyboard_does_all(visit):

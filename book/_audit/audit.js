@@ -33,9 +33,8 @@
 
   /** The explorer's query for a row, or nothing where it has no such layer. */
   function query(row) {
-    const { kind, pads, kernel_size: k, stride: s, dilation: d } = row;
-    if (!OPS[kind] || k.length > 2) return "";
-    const n = row.input_size.map((size, i) => size ?? 2 * s[i] * Math.ceil(((k[i] - 1) * d[i] + 1) / s[i]));
+    const { kind, pads, input_size: n, kernel_size: k, stride: s, dilation: d } = row;
+    if (!OPS[kind] || k.length > 2 || n.includes(null) || row.same === null || row.cropped) return "";
     const lists = { n, k, s, d };
     const two = (list, other) => (list.length < 2 ? [...list, other] : list);
     for (const [name, list] of Object.entries(lists)) if (Math.max(...list) > LIMITS[name]) return "";
@@ -78,14 +77,14 @@
   function line(row, i) {
     const address = query(row);
     const name = row.name.length > 60 ? `${row.name.slice(0, 25)}…${row.name.slice(-33)}` : row.name;
-    const open = row.input_size && row.input_size.includes(null) ? ", at a size of ours" : "";
-    const title = make("th", address ? make("a", name || `${i}`, { href: root.dataset.explorer + address, title: `${row.name}: open in the explorer${open}` }) : name, { scope: "row" });
+    const parts = (name || `${i}`).split(/(?<=[/._:;-])/).flatMap((part, j) => (j ? [make("wbr", []), part] : part));
+    const title = make("th", address ? make("a", parts, { href: root.dataset.explorer + address, title: `${row.name}: open in the explorer` }) : parts, { scope: "row" });
     title.append(make("small", row.type));
     const { kernel_size: k, stride, dilation } = row;
     const window = k ? `${times(k, true)} / ${times(stride, true)}${Math.max(...dilation) > 1 ? `, d ${times(dilation, true)}` : ""}` : "?";
-    const verdicts = [row.same, row.symmetric, row.lower].map((one) => make("td", word(one), one === false ? { class: "is-no" } : {}));
-    return make("tr", [title, ...[times(row.input_size), window, padding(row)].map((text) => make("td", text)),
-      ...verdicts, make("td", [moved(row), ...(row.note ? [make("small", row.note)] : [])])], agrees(row) ? { class: "agrees" } : {});
+    const [same, even, lower] = [row.same, row.symmetric, row.lower].map((one) => make("td", word(one), one === false ? { class: "is-no" } : {}));
+    const more = row.note ? [make("small", row.note)] : [];
+    return make("tr", [title, same, even, ...[moved(row), times(row.input_size), window, [padding(row), more].flat()].map((text) => make("td", text)), lower], agrees(row) ? { class: "agrees" } : {});
   }
 
   /** The sentences above the table. */
@@ -98,22 +97,24 @@
     const far = rows.map(({ shift_pixels: pixels }) => Math.max(0, ...(pixels || [])));
     const most = Math.max(0, ...far);
     if (!all) return `${name} (${format}) has no convolution, pool or transposed layer.`;
-    return `${name} (${format}): in ${all - agree} of ${all} layers the rule matters. ${same} are SAME and no symmetric padding, ${even} symmetric and not SAME.`
-      + (sizes ? ` In ${sizes} it hangs on the input’s size.` : "") + (unknown ? ` ${unknown} are unknown.` : "")
-      + (most ? ` The farthest a swap moves the windows is ${Math.round(most * 100) / 100} input pixels, at “${rows[far.indexOf(most)].name}”.` : "")
-      + (skipped ? ` ${skipped} parts of the graph (branches, loops, functions) are not looked into.` : "");
+    const are = (number) => `${number} ${number === 1 ? "is" : "are"}`;
+    const many = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+    return `${name} (${format}): in ${all - agree} of ${many(all, "layer")} the rule matters. ${are(same)} SAME and no symmetric padding, ${even} symmetric and not SAME.`
+      + (sizes ? ` In ${sizes} it hangs on the input’s size.` : "") + (unknown ? ` ${are(unknown)} unknown.` : "")
+      + (most ? ` The farthest a swap moves the windows is ${many(Math.round(most * 100) / 100, "input pixel")}, at “${rows[far.indexOf(most)].name}”.` : "")
+      + (skipped ? ` Not looked into: ${many(skipped, "part")} of the graph (branches, loops, functions).` : "");
   }
 
   /** The table of rows. */
   function table(name, rows) {
-    const head = ["Layer", "Input", "Kernel / stride", "Padding", "SAME?", "Symmetric?", "LOWER?", "Shift"];
+    const head = ["Layer", "SAME?", "Symmetric?", "Shift", "Input", "Kernel / stride", "Padding", "LOWER?"];
     const body = make("tbody", rows.slice(0, MOST).map(line));
     const caption = rows.length > MOST ? `${name}: the first ${MOST} of ${rows.length} layers` : name;
     return make("table", [make("caption", caption), make("thead", make("tr", head.map((text) => make("th", text, { scope: "col" })))), body]);
   }
 
   /** Read a file and show what it holds, unless another was given meanwhile. */
-  async function show(file, name) {
+  async function show(file, name, others) {
     const mine = ++turn;
     status.textContent = `Reading ${name} …`;
     let sentence, content = [];
@@ -126,13 +127,13 @@
       sentence = `${name} cannot be read. ${error instanceof AuditReaders.Unreadable ? error.message : "This page fails on it, which is a fault of ours."}`;
     }
     if (mine !== turn) return;
-    status.textContent = sentence;
+    status.textContent = others ? `${sentence} Of the files given, only this first one is read.` : sentence;
     result.replaceChildren(...content);
   }
 
   /** A file that was chosen or dropped. */
   function take(files) {
-    if (files.length) show(files[0], files[0].name);
+    if (files.length) show(files[0], files[0].name, files.length > 1);
   }
 
   input.addEventListener("change", () => take(input.files));

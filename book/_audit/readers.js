@@ -216,8 +216,10 @@
       const rank = shape ? shape.length : given ? given.length / 2 : 0;
       const all = given && pairs(given);
       const axes = from[3] ? value(3) : all && all.map((_, i) => i);
-      if (!axes || !rank) return { op: "pad" };
-      return padding(rank, axes, (i) => all[i], (a.mode || "constant") === "constant" ? a.value ?? (from[2] ? (value(2) || [NaN])[0] : 0) : NaN);
+      const filler = (a.mode || "constant") === "constant" ? a.value ?? (from[2] ? (value(2) || [])[0] : 0) : NaN;
+      if (!axes || !rank || filler === undefined) return { op: "pad", value: Number.isNaN(filler) ? NaN : undefined };
+      const { by, ...made } = padding(rank, axes, (i) => all[i], filler);
+      return !by ? made : by.slice(2).flat().some(Boolean) ? { op: "pad", value: NaN } : {};
     }
     if (type === "Slice" && shape) {
       const [starts, ends] = from[1] ? [value(1), value(2)] : [a.starts, a.ends];
@@ -357,7 +359,7 @@
     132: { type: "CONV_3D", op: "conv", s: [1, 3, 2], d: [5, 7, 6], slot: 4, x: 0, w: 1, last: true },
     141: { type: "CONV_3D_TRANSPOSE", op: "conv_transpose", s: [1, 3, 2], d: [5, 7, 6], x: 2, w: 1, last: true },
     12: { type: "L2_POOL_2D", op: "unknown", note: "not a rule that this page knows" },
-    37: { op: "join" }, 38: { op: "split" }, 34: { op: "pad" }, 60: { op: "pad" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
+    37: { op: "join" }, 38: { op: "split" }, 34: { op: "pad", type: "PAD" }, 60: { op: "pad", type: "PADV2" }, 100: { op: "pad", type: "MIRROR_PAD" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
     14: { positive: true, op: "keep" }, 19: { positive: true, op: "keep" }, 21: { positive: true, op: "keep" }, 152: { positive: true, op: "keep" },
   };
 
@@ -442,7 +444,11 @@
           }
           const alone = all && all.length && [all[0], all.at(-1)].flat().every((cells) => cells === 0);
           const pads = alone && all.slice(1, -1).flat().every(Number.isInteger) ? all.slice(1, -1) : null;
-          return { ...node, op: all ? "pad" : undefined, pads, value: pads && code < 61 && code !== 45 ? from.length > 2 ? (constant(from[2]) || [NaN])[0] : 0 : NaN };
+          const crop = code === 65 || code === 45;
+          if (crop || !all) return { ...node, op: pads || !crop ? "pad" : undefined, pads, value: crop || code === 100 ? NaN : undefined };
+          const filler = code === 100 ? NaN : from.length > 2 ? (constant(from[2]) || [])[0] : 0;
+          const elsewhere = !pads && !all.slice(1, -1).flat().some(Boolean);
+          return { ...node, op: elsewhere ? undefined : "pad", pads: filler === undefined ? null : pads, value: pads ? filler : NaN };
         }
         if (code === 37 || code === 38) {
           return { ...node, by: constant(from[1]), pads: sides(constant(from[2]) || []) };
@@ -539,7 +545,7 @@
   const POSITIVE = words("relu relu6 sigmoid");
 
   /** What a Keras layer does, in the words above. */
-  function kerasNode(type, config, own, layer) {
+  function kerasNode(type, config, own, layer, module) {
     const first = config.data_format === "channels_first";
     const [, before, rank, back] = /^(|Depthwise|Separable)Conv([123])D(Transpose)?$/.exec(type) || [];
     const [, pool, poolRank] = /^(Max|Average)Pooling([123])D$/.exec(type) || [];
@@ -548,6 +554,8 @@
     if (!own || type.startsWith("ConvLSTM")) {
       return LOOSE.test(type) && !/^(Global|Adaptive)/.test(type) ? { op: "unknown", note: own ? "a convolution within a loop" : "a class of the model’s own" } : {};
     }
+    const inner = type === "TimeDistributed" ? JSON.stringify(config.layer).match(/"class_name":"(?!Global|Adaptive)\w*(conv|pool)/i) : null;
+    if (inner || (/\bops\b/.test(module) && LOOSE.test(type) && !/^(Global|Adaptive)/.test(type))) return { op: "unknown", note: "not a layer that this page knows" };
     if (axes) {
       const k = spread(config.kernel_size ?? config.pool_size);
       const s = spread(config.strides ?? config.pool_size);
@@ -574,6 +582,12 @@
       const sign = config.cropping === undefined ? 1 : -1;
       const pairs = Array.from({ length: Number(type.at(-2)) }, (_, i) => [0, 1].map((j) => sign * (numbers[2 * i + j] ?? numbers[0])));
       return { op: "pad", first, pads: pairs.every((pair) => pair.every(Number.isInteger)) ? pairs : null, value: sign > 0 ? 0 : NaN };
+    }
+    if (type === "Pad") { // keras.ops.pad
+      const all = config.pad_width, inner = first ? 2 : 1;
+      const filler = config.mode === "constant" ? (layer.given || {}).constant_values ?? 0 : NaN;
+      const pads = Array.isArray(all) && all.every(Array.isArray) && [...all.slice(0, 1), ...all.slice(-1)].flat().every((cells) => cells === 0) ? all.slice(inner, -1) : null;
+      return { op: "pad", first: false, pads, value: pads && typeof filler === "number" ? filler : NaN };
     }
     if (/^UpSampling/.test(type)) return { op: "scale", first, factors: [config.size, config.size, config.size].flat() };
     if (KERAS_MERGE.has(type)) return { op: "merge", first };
@@ -604,7 +618,7 @@
     }
 
     /** Add a call of a layer; return the tensors that it makes. */
-    function add(layer, prefix, key, from) {
+    function add(layer, prefix, key, from, given) {
       spend(1);
       const { class_name: type, config } = layer;
       const name = prefix + config.name;
@@ -616,10 +630,10 @@
         open.set(key, shapes.get(key));
         return [key];
       }
-      const node = { type, name, from, to: [key] };
+      const node = { type, name, from, to: [key], given };
       const told = (layer.build_config || {}).input_shape;
       if (from.length === 1) learn(from[0], told);
-      nodes.push(Object.assign(node, kerasNode(type, config, own, node)));
+      nodes.push(Object.assign(node, kerasNode(type, config, own, node, layer.module ?? "")));
       return [key];
     }
 
@@ -644,7 +658,7 @@
       const id = ([name, call, output]) => `${name}:${call}:${output}`;
       const inputs = called(config.input_layers).map(([name]) => name);
       let waiting = layers.flatMap((layer) => (layer.inbound_nodes.length ? layer.inbound_nodes : [null])
-        .map((inbound, call) => ({ layer, call, from: called(inbound && [inbound.args, inbound.kwargs, Array.isArray(inbound) ? inbound : 0]) })));
+        .map((inbound, call) => ({ layer, call, kwargs: inbound && inbound.kwargs, from: called(inbound && [inbound.args, inbound.kwargs, Array.isArray(inbound) ? inbound : 0]) })));
       for (let progress = true; waiting.length; ) {
         const later = [];
         for (const one of waiting) {
@@ -660,7 +674,7 @@
             learn(key, tensor[3]);
             return key;
           });
-          const outs = add(layer, prefix, `${root}${layer.config.name}:${call}:0`, at >= 0 && given[at] ? [given[at]] : keys);
+          const outs = add(layer, prefix, `${root}${layer.config.name}:${call}:0`, at >= 0 && given[at] ? [given[at]] : keys, one.kwargs);
           outs.forEach((key, i) => made.set(id([layer.config.name, call, i]), key));
           made.set(id([layer.config.name, call, "*"]), true);
         }
@@ -686,7 +700,7 @@
     if (head.byteLength < 8) fail("It is empty, or nearly so.");
     const [first, second] = [head.getUint32(0), head.getUint32(4)];
     if (first === 0x504b0304) return keras(JSON.parse(await unzip(file)));
-    if (first === 0x89484446) fail("It is an HDF5 file, which holds weights: save the model as .keras.");
+    if (first === 0x89484446) fail("It is an HDF5 file, which this page does not read: save the model as .keras.");
     if (file.size > 2 ** 31) fail("It is larger than 2 GB, which no ONNX or TFLite file is.");
     const view = await bytes(file, 0, file.size);
     left = MOST;

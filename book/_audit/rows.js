@@ -112,6 +112,7 @@
     const symmetric = before >= 0 && before - after >= 0 && before - after < Math.max(s, d);
     return {
       pads: [before, after], count: n && Math.max(0, (n - 1) * s + c),
+      note: fits && before === low && c !== s ? "SAME for the output that it has; Keras’s “same” makes input × stride" : "",
       same: fits && before === low, lower: fits && before === high, symmetric,
       shift: fits ? (symmetric ? before : high) - low : null,
     };
@@ -205,9 +206,10 @@
       let maker = node;
       node.blocked = op !== "join" && from.some((key) => blocks.has(key));
       if (node.blocked || op === "split") for (const key of node.to) blocks.add(key);
-      let layer = node.k && !node.blocked && windowRow(node);
+      const atRun = node.k && isComputed(makers.get(node.x ?? from[0]));
+      let layer = node.k && !node.blocked && !atRun && windowRow(node);
       if (layer) node.row = rows.push(layer.row) - 1;
-      else if (op === "unknown" || node.k) node.row = rows.push({ ...UNKNOWN, name: node.name, type: node.type, note: node.note || "it works on the blocks of a SPACE_TO_BATCH_ND" }) - 1;
+      else if (op === "unknown" || node.k) node.row = rows.push({ ...UNKNOWN, name: node.name, type: node.type, note: node.note || (atRun ? "the Pad before it is computed at run time" : "it works on the blocks of a SPACE_TO_BATCH_ND") }) - 1;
       const before = makers.get(from[0]);
       if (op === "join" && isDilated(before, node)) {
         const { from: [x], by, pads: added } = makers.get(before.x);
@@ -237,6 +239,11 @@
     }
     return rows;
 
+    /** Whether a node is a Pad whose numbers are no constants. */
+    function isComputed(pad) {
+      return pad && pad.op === "pad" && !pad.pads && pad.value === undefined;
+    }
+
     /** Whether a layer before a join, and the split before it, are a dilated convolution: TFLite writes it so. */
     function isDilated(layer, { from, by, pads }) {
       const split = layer && makers.get(layer.x);
@@ -245,19 +252,36 @@
         && `${layer.s}` === "1,1" && layer.pad !== "same";
     }
 
-    /** The Pad before a layer, if it is folded into it. */
-    function foldedPad(node, x) {
-      const pad = makers.get(x);
-      const folds = pad && pad.op === "pad" && pad.pads && Array.isArray(node.pad) && !node.ceil && uses.get(x) === 1;
-      return folds && (pad.value === 0 || (pad.value <= -3e38 && node.op === "max_pool")) ? pad : null;
+    /** The Pads right before a layer as one: {pads, value, from}, and `left`, one that is no padding of the layer. */
+    function padsBefore(node, x) {
+      const sides = (read) => node.k.map((_, i) => [0, 1].map((j) => read(i, j)));
+      const own = Array.isArray(node.pad) && !node.ceil && node.op !== "conv_transpose" && node.pad;
+      const found = { from: x, pads: sides(() => 0), value: null };
+      let cut = found.pads, added = sides((i, j) => own && own[i][j] > 0);
+      for (let pad = makers.get(x); pad && pad.op === "pad"; pad = makers.get(pad.from[0])) {
+        const { pads, value } = pad;
+        if (!pads && value === undefined) break;
+        if (pads && !pads.flat().some(Boolean)) break;
+        const crop = pads && pads.flat().every((cells) => cells <= 0);
+        if (pads) cut = sides((i, j) => cut[i][j] + pads[i][j]);
+        if (crop) continue; // it counts if a Pad stands before it
+        const filler = value <= -3e38 && node.op === "max_pool" ? -Infinity : value;
+        const good = own && pads && (filler === 0 || filler === -Infinity && node.op === "max_pool") && [null, filler].includes(found.value)
+          && sides((i, j) => !(added[i][j] && Math.min(pads[i][j], cut[i][j] - pads[i][j]) < 0)).flat().every(Boolean);
+        if (!good) return { ...found, left: pad };
+        Object.assign(found, { pads: sides((i, j) => found.pads[i][j] + cut[i][j]), value: filler, from: pad.from[0] });
+        added = sides((i, j) => added[i][j] || pads[i][j] > 0);
+        cut = sides(() => 0);
+      }
+      return found;
     }
 
     /** {row, shape, jump} of a layer with windows. */
     function windowRow(node) {
       const x = node.x ?? node.from[0];
       const back = node.op === "conv_transpose";
-      const pad = back ? null : foldedPad(node, x);
-      const source = pad ? pad.from[0] : x;
+      const { pads, value, from: source, left } = padsBefore(node, x);
+      const pad = value !== null;
       const { k, s, d } = node;
       const size = inside(shapes.get(source), node, k.length);
       const maker = makers.get(source);
@@ -269,9 +293,9 @@
           return transposed(place && [place[0] + cut[0], place[1] - cut[0] - cut[1]], axis);
         }
         const own = Array.isArray(node.pad) ? node.pad[i] : node.pad;
-        const folded = (pad && pad.pads[i]) || [0, 0];
+        const folded = pads[i];
         const layer = {
-          ...node, own: pad ? own : [0, 0], folded, cut, zeros: pad && pad.value === 0 && !(maker && maker.positive),
+          ...node, own: pad ? own : [0, 0], folded, cut, zeros: value === 0 && !(maker && maker.positive),
           pad: pad ? [own[0] + folded[0], own[1] + folded[1]] : own,
         };
         return axis.n ? forward(layer, axis) : anySize(layer, axis);
@@ -283,10 +307,14 @@
         name: node.name, type: node.type, kind: node.op, input_size: size, output_size: all("count"),
         kernel_size: k, stride: s, dilation: d, pads: all("pads"), shift: all("shift"), jump,
         declared: pad ? `a Pad + ${node.declared}` : node.declared,
-        note: all("note").find(Boolean) || "",
+        note: all("note").find(Boolean) || "", cropped: Boolean(node.cut),
         shift_pixels: axes.map(({ shift }, i) => (shift ? jump[i] && shift * jump[i] / (back ? s[i] : 1) : shift)),
       };
-      for (const rule of RULES) row[rule] = together(all(rule));
+      for (const rule of RULES) row[rule] = left ? null : together(all(rule));
+      if (left) {
+        row.shift = row.shift_pixels = k.map(() => null);
+        row.note = `not judged: ${left.type || "a Pad"} “${left.name}” stands before it`;
+      }
       const after = jump.map((pixels, i) => pixels && (back ? pixels / s[i] : pixels * s[i]));
       return { row, shape: shaped(shapes.get(source), all("count").map(known), node), jump: node.first ? [1, 1, ...after] : [1, ...after, 1] };
     }
