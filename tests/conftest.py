@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,17 +33,47 @@ def examples(count):
     return 50 * count if PROFILE == "long" else count
 
 
+@functools.cache
+def mediapipe_wheel():
+    """Return chapter 15's wheel and None, or None and why it cannot be had."""
+    chapter = load("15")
+    try:
+        return chapter.fetch_wheel(chapter.wheel_folder()), None
+    except FileNotFoundError as error:
+        return None, str(error)
+
+
 def pytest_collection_modifyitems(items):
     """Skip chapter 15, which needs a file of MediaPipe's wheel, where that cannot be had."""
     cells = [item for item in items if item.path.name.startswith("15-")]
-    if not cells:
-        return
-    chapter = load("15")
-    try:
-        chapter.fetch_wheel(chapter.wheel_folder())
-    except FileNotFoundError as error:
+    _, missing = mediapipe_wheel() if cells else (None, None)
+    if missing:
         for cell in cells:
-            cell.add_marker(pytest.mark.skip(reason=f"chapter 15 was not run: {error}"))
+            cell.add_marker(
+                pytest.mark.skip(reason=f"chapter 15 was not run: {missing}")
+            )
+
+
+@pytest.fixture(scope="session")
+def mediapipe_models():
+    """The .tflite files of chapter 15's wheel, {stem: bytes}; skipped where it cannot be had."""
+    wheel, missing = mediapipe_wheel()
+    if missing:
+        pytest.skip(f"MediaPipe's models were not run: {missing}")
+    with zipfile.ZipFile(wheel) as members:
+        names = [name for name in members.namelist() if name.endswith(".tflite")]
+        return {Path(name).stem: members.read(name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Small tensors are faster so, and a busy machine does not wait for itself."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from notebooks import chapters
 FIRST_CHAPTER = f"notebooks/{chapters()[0].stem}.html"
 ONE_OF_EACH_KIND = [FIRST_CHAPTER]
 ONE_OF_EACH_KIND += [
-    f"book/{name}.html" for name in ("index", "explorer", "cheat-sheet", "matrix")
+    f"book/{name}.html"
+    for name in ("index", "explorer", "audit", "cheat-sheet", "matrix")
 ]
 
 # axe weighs the colours of each piece of code, thousands on a page. Those with the same class on

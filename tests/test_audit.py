@@ -38,18 +38,10 @@ same_padding = load("01").same_padding
 keras_to_torch = load("11").keras_to_torch
 L = keras.layers
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
+pytestmark = pytest.mark.usefixtures("one_thread")
 long_only = pytest.mark.skipif(
     PROFILE != "long", reason="large: run with HYPOTHESIS_PROFILE=long"
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors are faster so, and a busy machine does not wait for itself."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def along_one_axis(kind, x, w, k, s, d, pads, count, how):
@@ -473,25 +465,10 @@ def test_the_books_own_recipes_are_seen_for_what_they_are():
         assert rows[0]["input_size"] == [64, 64] and rows[1]["output_size"] == [64, 64]
 
 
-@pytest.fixture(scope="module")
-def wheel_models():
-    """The .tflite files of chapter 15's wheel, {name: bytes}; skipped where it cannot be had."""
-    import zipfile
-
-    detector = load("15")
-    try:
-        wheel = detector.fetch_wheel(detector.wheel_folder())
-    except FileNotFoundError as error:
-        pytest.skip(f"MediaPipe's models were not audited: {error}")
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".tflite")]
-        return {Path(name).name: archive.read(name) for name in names}
-
-
-def test_models_of_the_wheel(wheel_models):
+def test_models_of_the_wheel(mediapipe_models):
     """Fourteen networks of Google: sizes are the interpreter's, verdicts those of execution."""
-    quick = ("face_detection_short_range.tflite", "selfie_segmentation.tflite")
-    for name, data in wheel_models.items():
+    quick = ("face_detection_short_range", "selfie_segmentation")
+    for name, data in mediapipe_models.items():
         if PROFILE != "long" and name not in quick:
             continue
         rows = check_verdicts(data)
@@ -499,7 +476,7 @@ def test_models_of_the_wheel(wheel_models):
         custom = ["Convolution2DTransposeBias"] if "selfie" in name else []
         assert unknown == custom
         assert not any(None in (row["input_size"] or []) for row in rows)
-    rows = audit(wheel_models[quick[0]])
+    rows = audit(mediapipe_models[quick[0]])
     assert len(rows) == 40 and all(row["same"] is True for row in rows)
     assert [r["shift_pixels"] for r in rows if r["symmetric"] is not True][0] == [1, 1]
 

@@ -32,25 +32,7 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in the chapter: the layers are small, a second thread only waits."""
-    threads = chapter.torch.get_num_threads()
-    chapter.torch.set_num_threads(1)
-    yield
-    chapter.torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def models():
-    """The bytes of the wheel's models by name; skipped where the wheel cannot be had."""
-    try:
-        wheel = chapter.fetch_wheel(chapter.wheel_folder())
-    except FileNotFoundError as error:
-        pytest.skip(f"MediaPipe's models were not run: {error}")
-    with zipfile.ZipFile(wheel) as members:
-        names = [name for name in members.namelist() if name.endswith(".tflite")]
-        return {name.split("/")[-1][:-7]: members.read(name) for name in names}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_input(graph, seed):
@@ -59,15 +41,15 @@ def random_input(graph, seed):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
 
 
-def test_the_wheel_has_these_models(models):
+def test_the_wheel_has_these_models(mediapipe_models):
     """And no other, so that none goes untested."""
-    assert sorted(models) == sorted(MODELS)
+    assert sorted(mediapipe_models) == sorted(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_runs_as_in_tensorflow_lite_or_is_refused(models, name):
+def test_a_model_runs_as_in_tensorflow_lite_or_is_refused(mediapipe_models, name):
     """On random inputs, up to 1e-3 of the largest value; another padding is off by 1e-1."""
-    graph = chapter.tflite_graph(models[name])
+    graph = chapter.tflite_graph(mediapipe_models[name])
     for seed in range(examples(1)):
         x = random_input(graph, seed)
         if MODELS[name]:
@@ -75,15 +57,18 @@ def test_a_model_runs_as_in_tensorflow_lite_or_is_refused(models, name):
                 chapter.run_graph(graph, x)
             assert str(error.value) == f"operators must be known, got {MODELS[name]}"
             return
-        outputs = chapter.run_graph(graph, x), chapter.run_lite(models[name], x)
+        outputs = (
+            chapter.run_graph(graph, x),
+            chapter.run_lite(mediapipe_models[name], x),
+        )
         for ours, theirs in zip(*outputs, strict=True):
             assert ours.shape == theirs.shape
             assert abs(ours - theirs).max() <= 1e-3 * max(abs(theirs).max(), 0.01)
 
 
-def test_the_other_rule_gives_other_values(models):
+def test_the_other_rule_gives_other_values(mediapipe_models):
     """What the comparison above would look like with symmetric padding: far off."""
-    data = models["face_detection_short_range"]
+    data = mediapipe_models["face_detection_short_range"]
     graph = chapter.tflite_graph(data)
     x = random_input(graph, 0)
     wrong = chapter.run_graph(graph, x, chapter.symmetric_padding)
@@ -92,9 +77,9 @@ def test_the_other_rule_gives_other_values(models):
         assert abs(ours - theirs).max() > 0.1 * abs(theirs).max()
 
 
-def test_a_batch_is_its_pictures(models):
+def test_a_batch_is_its_pictures(mediapipe_models):
     """The file has a batch of 1; several pictures at once give what each one gives."""
-    graph = chapter.tflite_graph(models["face_detection_short_range"])
+    graph = chapter.tflite_graph(mediapipe_models["face_detection_short_range"])
     x = [random_input(graph, seed) for seed in range(3)]
     together = chapter.run_graph(graph, np.concatenate(x))
     for i, picture in enumerate(x):

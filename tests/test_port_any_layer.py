@@ -25,15 +25,7 @@ to_torch = load("10").to_torch
 chapter = load("11")
 keras_to_torch = chapter.keras_to_torch
 L = keras.layers
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors are faster so, and a busy machine does not wait for itself."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 seeds = st.integers(0, 2**32 - 1)

@@ -23,15 +23,7 @@ from notebooks import load
 chapter = load("11")
 same_padding = load("01").same_padding
 torch_to_keras, as_keras = chapter.torch_to_keras, chapter.as_keras
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Let PyTorch use one thread: tensors this small only wait for a second."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def with_integers(module, seed=0):

@@ -12,18 +12,17 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from explorer import COMMENT_OR_INDENT
+from explorer import FOLDER as EXPLORER
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
 FOLDER = Path(__file__).resolve().parents[1] / "_audit"
-PADDING = FOLDER.parent / "_explorer" / "padding.js"
+PADDING = EXPLORER / "padding.js"
 LAW = ("effectiveKernelSize", "outputSize", "samePadding")
 SCRIPTS = ("readers.js", "rows.js", "audit.js")
 STYLE = "audit.css"
 SAMPLE = "sample.onnx"
-COMMENT_OR_INDENT = re.compile(
-    r"^\s*//.*\n|(?<=[;,{]) // .*$|^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE
-)
 
 
 class audit(nodes.General, nodes.Element):
