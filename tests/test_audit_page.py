@@ -509,6 +509,9 @@ def padded_onnx(kind, *pads, **how):
         names = [key, f"c{2 * i + 1}", f"c{2 * i + 2}"]
         key = f"p{i}"
         nodes.append(helper.make_node("Pad", names, [key], mode=mode))
+    for kind_between in how.pop("between", ()):
+        nodes.append(helper.make_node(kind_between, [key], [f"b{key}"]))
+        key = f"b{key}"
     for i in range(2 if how.pop("twice", False) else 1):
         weight = ["c0"] if kind == "Conv" else []
         how |= {"strides": [2, 2]} | ({} if weight else {"kernel_shape": [2, 2]})
@@ -527,6 +530,7 @@ def spatial(top, left, bottom, right):
 
 
 ONE, BEHIND = spatial(1, 1, 1, 1), spatial(0, 0, 1, 1)
+CHANNELS = [0, 1, 0, 0, 0, 0, 0, 0]
 TWO = (spatial(0, 0, 1, 0), "constant", 0), (spatial(0, 0, 0, 1), "constant", 0)
 PADDED = {  # what all windows are: SAME, symmetric
     "reflect": (("Conv", (ONE, "reflect", 0)), {}, (None, None)),
@@ -540,6 +544,27 @@ PADDED = {  # what all windows are: SAME, symmetric
         (None, None),
     ),
     "ceil": (("MaxPool", (ONE, "constant", 0)), {"ceil_mode": 1}, (None, None)),
+    "an activation between": (
+        ("Conv", (ONE, "constant", 0)),
+        {"between": ("Relu", "Sigmoid")},
+        (None, None),
+    ),
+    "channels between": (("MaxPool", (CHANNELS, "constant", 0)), {}, (True, True)),
+    "channels too": (
+        ("MaxPool", ([0, 1, *BEHIND[2:]], "constant", 0)),
+        {},
+        (None, None),
+    ),
+    "channels before": (
+        ("MaxPool", (CHANNELS, "constant", 0), (BEHIND, "constant", -np.inf)),
+        {},
+        (True, True),
+    ),
+    "the lowest": (
+        ("MaxPool", (ONE, "constant", np.finfo(np.float32).min)),
+        {},
+        (False, True),
+    ),
     "mixed": (
         ("MaxPool", (spatial(1, 1, -1, -1), "constant", 0)),
         {},
@@ -570,10 +595,32 @@ def test_a_pad_is_counted_in_or_named(ask, chapter, name):
     compare(ask, chapter, data)
     for row in (*ask(data)["rows"], *chapter(data)):
         assert (row["same"], row["symmetric"]) == verdicts
+        assert None not in row["input_size"]
+        low = any(value < -1e38 for *_, value in pads[1:])
+        assert ("does not survive int8" in row["note"]) is low
         if verdicts[0] is None:
             assert (
                 "not judged: Pad" in row["note"] and "stands before it" in row["note"]
             )
+
+
+def test_pools_that_round_up_into_the_padding_are_the_chapters(ask, chapter):
+    """Their sizes are ONNX Runtime's in both, and both say so."""
+    from onnx import helper
+
+    make, opset = helper.make_tensor_value_info, [helper.make_opsetid("", 17)]
+    for n, k, s in ((7, 2, 3), (6, 3, 4), (5, 3, 2)):
+        how = {"kernel_shape": [k], "strides": [s], "pads": [1, 1], "ceil_mode": 1}
+        nodes = [helper.make_node("AveragePool", ["x"], ["m"], **how)]
+        nodes += [helper.make_node("MaxPool", ["m"], ["y"], kernel_shape=[2])]
+        ends = [make("x", 1, [1, 1, n])], [make("y", 1, None)]
+        model = helper.make_model(
+            helper.make_graph(nodes, "g", *ends), opset_imports=opset
+        )
+        data = model.SerializeToString()
+        assert compare(ask, chapter, data) == 2
+        for row in (ask(data)["rows"][0], chapter(data)[0]):
+            assert ("before opset 22" in row["note"]) is (s > k)
 
 
 def test_operations_of_keras_are_the_chapters(ask, chapter, tmp_path):
@@ -595,6 +642,26 @@ def test_operations_of_keras_are_the_chapters(ask, chapter, tmp_path):
     rows = ask(data)["rows"]
     assert [row["same"] for row in rows] == [True, *[None] * 5]
     assert [row["kind"] for row in rows[3:]] == ["unknown"] * 3
+    first = {"data_format": "channels_first"}
+    x = inputs = keras.Input((3, 64, 64))
+    x = layers.Conv2D(3, 3, 2, **first)(
+        ops.pad(x, (behind[0], *behind[::-1][:1], *behind[1:3]))
+    )
+    x = layers.MaxPooling2D(3, 2, **first)(
+        ops.pad(
+            layers.BatchNormalization(axis=1)(
+                ops.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+            ),
+            ((0, 0), (0, 0), (0, 1), (0, 1)),
+            constant_values=-np.inf,
+        )
+    )
+    x = ops.pad(x, ((0, 0), (1, 0), (0, 1), (0, 1)))
+    model = keras.Model(inputs, layers.MaxPooling2D(2, 2, **first)(x))
+    model.save(tmp_path / "first.keras")
+    data = (tmp_path / "first.keras").read_bytes()
+    assert compare(ask, chapter, data) == 3
+    assert [row["same"] for row in ask(data)["rows"]] == [True, None, None]
 
 
 # ---- files that are none
