@@ -696,7 +696,9 @@
     const head = await bytes(file, 0, 8);
     if (head.byteLength < 8) fail("It is empty, or nearly so.");
     const [first, second] = [head.getUint32(0), head.getUint32(4)];
-    if (first === 0x504b0304) return keras(JSON.parse(await unzip(file)));
+    if (first === 0x504b0304) { // Python writes numbers that JSON has not
+      return keras(JSON.parse((await unzip(file)).replace(/([:[,] ?-?)(Infinity|NaN)\b/g, (_, before) => `${before}1e999`)));
+    }
     if (first === 0x89484446) fail("It is an HDF5 file, which this page does not read: save the model as .keras.");
     if (file.size > 2 ** 31) fail("It is larger than 2 GB, which no ONNX or TFLite file is.");
     const view = await bytes(file, 0, file.size);

@@ -56,7 +56,7 @@ def picture(page):
     width, height = (round(pixels / 2) for pixels in get_image_size(PICTURE))
     address = relative_uri(page, f"_static/{PICTURE.name}")
     return (
-        '<noscript><style>.explorer[data-explorer="small"] { display: none; }</style>'
+        "<noscript>"
         f'<img class="ex-picture" src="{address}" alt="{ALT}" width="{width}" height="{height}">'
         "</noscript>\n"
     )
