@@ -26,6 +26,7 @@ from conftest import LAYOUT_SHIFT, PROFILE, ROOT, TALL, axe_objections, examples
 sys.path.append(str(ROOT / "book" / "_ext"))
 
 import audit_page  # noqa: E402
+import explorer  # noqa: E402
 
 FOLDER = audit_page.FOLDER
 PAGE = "book/audit.html"
@@ -938,18 +939,23 @@ def test_every_link_shows_the_row_in_the_explorer(visit, address):
     rows = page.locator(".audit-result tbody tr")
     links = rows.get_by_role("link").evaluate_all("all => all.map((a) => a.href)")
     assert len(links) == rows.count() == 10
+    page.goto(links[0], wait_until="load")
+    page.wait_for_selector(".ex-live")
     seen = set()
-    for link in links:
-        page.goto(link, wait_until="load")
-        page.wait_for_selector(".ex-live")
+    for (
+        link
+    ) in links:  # one load: the explorer reads its address anew when it goes back
+        show = "(a) => { history.pushState(null, '', a); dispatchEvent(new Event('popstate')) }"
+        page.evaluate(show, link)
         assert page.locator(".ex-notice").count() == 0, link
+        assert link.split("&n=")[1].split(",")[0] == page.input_value("[name=n0]")
         seen.add(page.inner_text(".ex-headline"))
     assert seen == {"Equal.", "Shifted by 1 pixel."}
 
 
-def test_a_dropped_file_is_read_and_only_the_last_counts(visit):
+def test_a_dropped_file_is_read_and_only_the_last_counts(bare):
     """Anywhere on the page; dropped text is the browser's own."""
-    page = visit()
+    page = bare
     drop = """([names, text]) => {
       const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
       for (const name of names) {
@@ -969,10 +975,10 @@ def test_a_dropped_file_is_read_and_only_the_last_counts(visit):
     assert page.locator("caption").inner_text() == "two.onnx"
 
 
-def test_its_words_fit_what_it_found(visit):
+def test_its_words_fit_what_it_found(bare):
     """One is one; no link where the explorer would show another layer; of two files one."""
     conv = keras_layer("Conv2D", **CONV)
-    page, links = visit(), ".audit-result tbody a"
+    page, links = bare, ".audit-result tbody a"
     inputs = keras_layer("InputLayer", batch_shape=[None, 8, 8, 3])
     text = give(page, "one.keras", keras_file(sequential(inputs, conv)))
     assert "in 1 of 1 layer the rule matters. 1 is SAME" in text
@@ -1073,6 +1079,65 @@ def test_axe_finds_nothing(visit, mode):
             page, "all" if mode in ("light", "dark") else "structure"
         )
         assert not found, "\n".join(found)
+
+
+STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'"
+)
+
+
+@pytest.mark.parametrize("name", ["audit.js", "explorer.js", "small.js"])
+def test_it_works_under_a_strict_policy(chromium, name):
+    """Scripts and styles of its own files only: no inline code, no eval, no worker, no request."""
+    audits = name == "audit.js"
+    if audits:
+        body = (FOLDER / "audit.html").read_text("utf-8").replace("SAMPLE", STATUS)
+        data = base64.b64encode(SAMPLE).decode()
+        body = f'<div class="audit" data-explorer="" data-sample="{data}">{body}</div>'
+        script, style = audit_page.script(), FOLDER / audit_page.STYLE
+    else:
+        kind = name[:-3].removeprefix("explorer")
+        body = (explorer.FOLDER / "explorer.html").read_text("utf-8")
+        body = (
+            f'<div class="explorer" data-explorer="{kind}" data-op="conv">{body}</div>'
+        )
+        body = explorer.picture("index.html") * bool(kind) + body
+        script, style = explorer.shipped(name), explorer.FOLDER / explorer.STYLE
+    head = f'<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="{style.name}">'
+    files = {
+        "index.html": ("text/html", f'{head}{body}<script src="{name}"></script>'),
+        name: ("text/javascript", script),
+        style.name: ("text/css", style.read_text("utf-8")),
+    }
+    for scripts in (True, False):
+        context, problems = chromium.new_context(java_script_enabled=scripts), []
+
+        def answer(route):
+            kind, text = files.get(route.request.url.rpartition("/")[2], ("", ""))
+            headers = {"Content-Security-Policy": STRICT, "Content-Type": kind}
+            route.fulfill(body=text, headers=headers, status=200 if kind else 404)
+
+        context.route("**/*", answer)
+        page = context.new_page()
+        page.on("console", lambda one, seen=problems: seen.append(one.text))
+        page.on("pageerror", lambda one, seen=problems: seen.append(str(one)))
+        page.goto("http://strict.example/index.html", wait_until="load")
+        if not scripts:
+            assert page.locator("button").filter(visible=True).count() == 0
+        elif audits:
+            assert give(page, "small.keras", keras_file(SMALL)).startswith(
+                "small.keras"
+            )
+            page.get_by_role("button", name="sample").click()
+            page.get_by_text("sample.onnx (ONNX)").wait_for()
+        else:
+            page.get_by_label("Kernel").first.fill("5")
+            page.wait_for_function("document.body.textContent.includes('kernel 5')")
+            assert page.locator(".ex-live").count() == 1
+        problems = [one for one in problems if "404" not in one]  # a picture
+        context.close()
+        assert not problems
 
 
 def test_budgets_and_no_inline_code(visit, known, address):
