@@ -560,11 +560,29 @@ def test_dilated_convolutions_of_tflite(name):
         assert compare(model, data, x)["cause"] is None
 
 
+@pytest.mark.parametrize(
+    "k, d, padding", [(3, 2, "same"), (4, 3, "same"), (3, 2, "causal")]
+)
+def test_dilated_convolutions_of_tflite_in_1_d(k, d, padding):
+    """One row is put in before the layer and taken out behind it: a row of one axis."""
+    how = {"padding": padding, "dilation_rate": d, "activation": "relu"}
+    model, data = converted(L.Conv1D(4, k, **how), size=(18,))
+    (row,) = check_verdicts(data)
+    assert verdicts([row]) == verdicts(audit(model))
+    assert row["kernel_size"] == [k] and row["jump"] == [1]
+    x = np.random.default_rng(1).integers(-9, 9, (1, 18, 3)).astype("float32")
+    (made,) = load("15").run_lite(data, x)
+    kernel, bias = model.layers[-1].get_weights()
+    same = tf.nn.relu(tf.nn.conv1d(x, kernel, 1, "SAME", dilations=d) + bias)
+    assert np.array_equal(made, same) is row["same"] is (padding == "same")
+    assert compare(model, data, x)["cause"] is None
+
+
 def test_what_works_on_blocks_otherwise_is_unknown():
-    """Blocks of a computed size, and those of a 1-D layer: no verdict, and why."""
+    """Blocks of a computed size: no verdict, and why."""
     for size, layer in (
         ((None, None), L.Conv2D(4, 3, padding="same", dilation_rate=2)),
-        ((17,), L.Conv1D(4, 3, padding="same", dilation_rate=2)),
+        ((None,), L.Conv1D(4, 3, padding="same", dilation_rate=2)),
     ):
         (row,) = audit(converted(layer, size=size)[1])
         assert row["kind"] == "unknown" and "SPACE_TO_BATCH_ND" in row["note"]
@@ -770,6 +788,8 @@ def test_a_pad_that_is_no_padding_is_named():
         ("constant_pad_nd", Before(pads(one, value=1), conv)),
         ("constant_pad_nd", Before(pads(one), rounds_up)),
         ("constant_pad_nd", Before(pads((1, -1, 1, -1), (0, 1, 0, 1)), conv)),
+        ("constant_pad_nd", nn.Sequential(nn.ZeroPad2d(1), nn.BatchNorm2d(3), conv)),
+        ("constant_pad_nd", nn.Sequential(nn.ZeroPad2d(1), nn.ELU(), nn.Tanh(), conv)),
     ]
     for name, model in named:
         (row,) = audit(model, example)
@@ -780,6 +800,91 @@ def test_a_pad_that_is_no_padding_is_named():
     for layer in (L.Conv2D(2, 3, 2, "same"), L.Conv2DTranspose(2, 3, 2)):
         (row,) = audit(keras.Model(x, layer(L.ZeroPadding2D(1, name="zeros")(x))))
         assert row["same"] is None and "zeros" in row["note"]
+
+
+def test_what_only_resembles_a_pad_with_an_operator_between():
+    """A sum with what is not padded, a Pad of the channels, a layer between: judged."""
+
+    class Sum(nn.Module):
+        """What is padded and what is not, cropped or convolved between."""
+
+        def forward(self, x):
+            """Return their sum."""
+            return torch.relu(
+                F.pad(x, (1, 1, 1, 1)) + F.interpolate(x, scale_factor=1.125)
+            )
+
+    conv, example = nn.Conv2d(3, 4, 3, 2), torch.zeros(1, 3, 16, 16)
+    channels = Before(pads((0, 0, 0, 0, 0, 1)), nn.ReLU())
+    for first in (Sum(), nn.Sequential(nn.Conv2d(3, 2, 1), channels)):
+        row = audit(Before(first, conv), example)[-1]
+        assert row["symmetric"] is True and not row["note"]
+
+
+def test_a_pad_of_minus_infinity_is_warned_of():
+    """In front of a maximum, as PyTorch, ONNX and Keras write it; nothing else is."""
+    low, zeros = nn.ConstantPad2d((0, 1, 0, 1), -torch.inf), nn.ZeroPad2d((0, 1, 0, 1))
+    lowest = nn.ConstantPad2d((0, 1, 0, 1), torch.finfo(torch.float32).min)
+    pool, example = nn.MaxPool2d(3, 2), torch.zeros(1, 3, 16, 16)
+    x = keras.Input((16, 16, 3))
+    y = keras.ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=-np.inf)
+    keras_model = keras.Model(x, L.MaxPooling2D(3, 2)(y))
+    models = [nn.Sequential(low, pool), nn.Sequential(lowest, pool)]
+    models += [exported(models[0], example), keras_model]
+    models += [tf.lite.TFLiteConverter.from_keras_model(keras_model).convert()]
+    for model in models:
+        (row,) = audit(model, example if isinstance(model, nn.Module) else None)
+        assert row["same"] is True and "does not survive int8" in row["note"]
+    for model in (nn.Sequential(zeros, pool), nn.MaxPool2d(3, 2, 1)):
+        assert "int8" not in audit(model, example)[0]["note"]
+
+
+def test_sizes_of_pools_that_round_up_are_onnx_runtimes():
+    """ONNX's own inference counts a window in the padding before opset 22: the next layer too."""
+    import onnxruntime
+
+    make = onnx.helper
+    w = onnx.numpy_helper.from_array(np.ones((1, 1, 2), "float32"), "w")
+    cases = [(4, 2, 3), (6, 3, 4), (7, 2, 3), (5, 3, 2)]
+    for opset, (n, k, s) in itertools.product((17, 22), cases):
+        how = {"kernel_shape": [k], "strides": [s], "pads": [1, 1], "ceil_mode": 1}
+        nodes = [make.make_node("MaxPool", ["x"], ["m"], **how)]
+        nodes += [make.make_node("Conv", ["m", "w"], ["y"], strides=[2], pads=[1, 1])]
+        x = make.make_tensor_value_info("x", 1, [1, 1, n])
+        y = make.make_tensor_value_info("y", 1, None)
+        graph = make.make_graph(nodes, "g", [x], [y], [w])
+        graph.output.append(make.make_tensor_value_info("m", 1, None))
+        opsets = [make.make_opsetid("", opset)]
+        model = make.make_model(graph, opset_imports=opsets, ir_version=9)
+        told = onnxruntime.SessionOptions()
+        told.log_severity_level = 3  # it warns of the size that was inferred
+        session = onnxruntime.InferenceSession(model.SerializeToString(), told)
+        y, m = session.run(None, {"x": np.zeros((1, 1, n), "float32")})
+        pool, conv = check_verdicts(model)
+        assert pool["output_size"] == conv["input_size"] == [m.shape[2]]
+        assert conv["output_size"] == [y.shape[2]]
+        assert ("before opset 22" in pool["note"]) is ((n, k, s) != (5, 3, 2))
+
+
+@pytest.mark.parametrize("n, k, s", [(5, 3, 2), (4, 5, 3), (4, 4, 2), (3, 2, 2)])
+def test_a_transposed_layer_of_fewer_outputs_is_same_of_them(n, k, s):
+    """(n - 1) s + 1 outputs, 2n - 1 at stride 2: TensorFlow's SAME for that output size."""
+    p, size = (k - 1) // 2, (n - 1) * s + 1
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 9, (1, 1, n, n)).astype("float32")
+    up = nn.ConvTranspose2d(1, 1, k, s, p, bias=False)
+    kernel = rng.integers(1, 9, (k, k, 1, 1)).astype("float32")
+    up.weight.data = torch.from_numpy(kernel.transpose(3, 2, 0, 1))
+    y = up(torch.from_numpy(x)).detach().numpy()[..., :size, :size]
+    same = tf.nn.conv2d_transpose(
+        x.transpose(0, 2, 3, 1), kernel, (1, size, size, 1), s, "SAME"
+    )
+    assert np.array_equal(y, np.moveaxis(same, -1, 1))
+    (row,) = audit(
+        Before(up, nn.ZeroPad2d((0, size - up(torch.from_numpy(x)).shape[-1]) * 2)), n
+    )
+    assert row["same"] is True and row["output_size"] == [size, size]
+    assert "own output size" in row["note"]
 
 
 def test_notes_and_lines_are_of_their_kind():
@@ -944,8 +1049,12 @@ def test_what_is_no_model_is_refused_by_name():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scripting is deprecated
         scripted = torch.jit.script(nn.Conv2d(3, 3, 3))
-    with pytest.raises(ValueError, match="model must be.*scripted"):
-        audit(scripted, 8)
+    image = np.zeros((1, 3, 8, 8), "float32")
+    for model in (scripted, nn.Sequential(scripted)):
+        with pytest.raises(ValueError, match="model must be.*scripted"):
+            audit(model, 8)
+        with pytest.raises(ValueError, match="model must be.*scripted"):
+            compare(nn.Conv2d(3, 3, 3), model, image)
     for size in (0, 1.5, (8, 8, 8), True):
         with pytest.raises(ValueError, match="input_size"):
             audit(nn.Conv2d(3, 3, 3), size)

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,11 +20,14 @@ from hypothesis import strategies as st
 
 from notebooks import load
 
-FOLDER = ROOT / "book" / "_explorer"
+sys.path.append(str(ROOT / "book" / "_ext"))
+
+import explorer  # noqa: E402
+
+FOLDER = explorer.FOLDER
 PAGE = "book/explorer.html"
 STOPPED = ("net::ERR_ABORTED", "csp")  # by leaving the page; by switching scripts off
-PURE = ("padding.js", "code.js", "paste.js")  # what needs no page
-BUDGET = 22_000  # bytes of the script, compressed; with the audit's: test_audit_page
+BUDGET = 18_200  # bytes of the script, compressed; with the audit's: test_audit_page
 GRID = list(itertools.product(range(1, 33), range(1, 9), range(1, 6), range(1, 4)))
 
 
@@ -59,10 +63,9 @@ def visit(chromium, address):
 
 @pytest.fixture(scope="module")
 def rules(chromium):
-    """A blank page with the rules, the code and the reader of pasted lines alone."""
+    """A blank page with the script as the site has it: it starts on no explorer."""
     page = chromium.new_page()
-    for name in PURE:
-        page.add_script_tag(path=FOLDER / name)
+    page.add_script_tag(content=explorer.shipped("explorer.js"))
     yield page
     page.close()
 
@@ -1059,16 +1062,12 @@ def bare(tmp_path):
     def write(kind=""):
         markup = (FOLDER / "explorer.html").read_text("utf-8")
         style = f'<link rel="stylesheet" href="{(FOLDER / "explorer.css").as_uri()}">'
-        names = ("padding.js",) if kind else PURE
-        scripts = [
-            f'<script src="{(FOLDER / name).as_uri()}"></script>'
-            for name in (*names, "explorer.js")
-        ]
+        name = "small.js" if kind else "explorer.js"
+        (tmp_path / name).write_text(explorer.shipped(name), "utf-8")
         page = f'{style}<div class="explorer" data-explorer="{kind}">{markup}</div>'
+        page += f'<script src="{name}"></script>'
         path = tmp_path / "explorer.html"
-        path.write_text(
-            "<!doctype html><meta charset=utf-8>" + page + "".join(scripts), "utf-8"
-        )
+        path.write_text("<!doctype html><meta charset=utf-8>" + page, "utf-8")
         return path.as_uri()
 
     return write
@@ -1573,6 +1572,35 @@ def test_read_aloud(visit):
         assert line in spoken[place:], f"{line} does not follow in\n{spoken}"
         place = spoken.index(line, place)
     assert spoken.count("status") == 1
+
+
+FORMS = """(n, k) => {
+  const full = n + k;
+  const twice = { full };
+  const [before, after] = { a: [full, full - n], b: [twice.full, 1] }[k > 2 ? "a" : "b"];
+  const { full: same } = { full, ...twice };
+  const nested = `${[1, 2].map((i) => `${i} of ${full}`).join(`; `)} - ${n  - k}`;
+  const named = ({ n = 3, ...rest }) => [n, rest];
+  let sum = 0;
+  for (const [i, one] of [before, after].entries()) sum += i - -one;
+  const test = /[/'"`]\\/ x/.test("/ x"), least = n ?? 1, way = k?.a?.[0];
+  const text = n > 1 ? "a" : k === 1 ? null : undefined;
+  for (let i = 0, more = 1; i < 3; i++, more *= 128) sum += more;
+  label: for (;;) { for (;;) break label; }
+  const point = (function () { if (!sum) return; return { x: -sum, y: - -sum, z: 2 ** 31 }; })();
+  return [before, after, same, nested, named({ k }), sum, test, least, way, text, point, full + +k];
+}"""
+
+
+def test_the_minifier_leaves_every_form_as_it_was(rules):
+    """Those of the scripts, those that rjsmin 1.3 and tdewolff-minify 2.24.12 broke among them."""
+    short = explorer.minified("forms.js", f"window.forms = {FORMS}").rstrip(";")
+    assert len(short) < 0.8 * len(FORMS)
+    rules.add_script_tag(content=short)
+    for n, k in ((1, 2), (7, 3), (0, 1)):
+        asked = f"([n, k]) => JSON.stringify(({FORMS})(n, k))"
+        told = "([n, k]) => JSON.stringify(forms(n, k))"
+        assert rules.evaluate(told, [n, k]) == rules.evaluate(asked, [n, k])
 
 
 def test_budgets(known, visit, record_property):

@@ -5,7 +5,8 @@
  * from, to, first} and, by what it does:
  *   conv depthwise max_pool avg_pool: k, s, d, pad ("same", "lower" or [[before, after], ...]), ceil, counted
  *   conv_transpose: k, s, d, place(n, i, m): [cells cropped before, outputs beyond (n - 1)s] for input size n
- *   pad: pads by spatial axis, value when it may be folded     unknown: note
+ *   pad: by, [before, after] of every axis (NaN: not known; all negative: a crop), and value: NaN for
+ *   another mode; undefined for a Pad that is computed     unknown: note
  *   split join: TFLite's SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, by blocks, pads added or cropped
  *   keep merge concat scale shape: how shapes go through; without an op the file must know.
  * `first` says that channels come first, `positive` that no output is below 0.
@@ -161,13 +162,11 @@
     return Array.from({ length: rank }, (_, i) => [pads[i] || 0, pads[i + rank] || 0]);
   }
 
-  /** Cells added, or cut off, along some of the axes, channels first; a shape that shrinks elsewhere. */
-  function padding(rank, axes, pair, value) {
+  /** Cells added, or cut off, along some of the axes. */
+  function padding(rank, axes, pair, value = 0) {
     const by = Array.from({ length: rank }, () => [0, 0]);
     axes.forEach((axis, i) => { by[axis < 0 ? axis + rank : axis] = pair(i) || [NaN, NaN]; });
-    const alone = by.slice(0, 2).flat().every((cells) => cells === 0);
-    const pads = by.slice(2);
-    return alone && !pads.flat().includes(NaN) ? { op: "pad", pads, value } : { by };
+    return { op: "pad", by, value };
   }
 
   /** What an ONNX operator does, in the words above. */
@@ -217,9 +216,8 @@
       const all = given && pairs(given);
       const axes = from[3] ? value(3) : all && all.map((_, i) => i);
       const filler = (a.mode || "constant") === "constant" ? a.value ?? (from[2] ? (value(2) || [])[0] : 0) : NaN;
-      if (!axes || !rank || filler === undefined) return { op: "pad", value: Number.isNaN(filler) ? NaN : undefined };
-      const { by, ...made } = padding(rank, axes, (i) => all[i], filler);
-      return !by ? made : by.slice(2).flat().some(Boolean) ? { op: "pad", value: NaN } : {};
+      if (!all || !axes || !rank || filler === undefined) return { op: "pad", value: Number.isNaN(filler) ? NaN : undefined };
+      return padding(rank, axes, (i) => all[i], filler);
     }
     if (type === "Slice" && shape) {
       const [starts, ends] = from[1] ? [value(1), value(2)] : [a.starts, a.ends];
@@ -230,7 +228,7 @@
         const front = starts[i] < 0 ? n && starts[i] + n : starts[i];
         const behind = ends[i] < 0 ? -ends[i] : ends[i] >= 2 ** 31 - 1 ? 0 : n && Math.max(0, n - ends[i]);
         return front === null || behind === null ? [NaN, NaN] : [-front, -behind];
-      }, NaN);
+      });
     }
     if (type === "Resize" || type === "Upsample") {
       const factors = a.scales || value(type === "Resize" && from.length > 2 ? 2 : 1);
@@ -332,7 +330,7 @@
       else if (type === "Constant") values.set(to[0], [a.value_ints ?? a.value_int ?? a.value_floats ?? a.value_float].flat());
       const node = { type, name: name[0] || to[0] || "", from, to, first: true };
       if (domain && domain !== "ai.onnx") {
-        return { ...node, ...(LOOSE.test(type) && { op: "unknown", note: `an operator of ${domain}` }) };
+        return { ...node, lost: true, ...(LOOSE.test(type) && { op: "unknown", note: `an operator of ${domain}` }) };
       }
       node.read = (known) => {
         const made = folded({ type, from, a }, known, values, () => (a.value && a.value.dims && constant(view, a.value) || [0])[0]);
@@ -413,14 +411,13 @@
         return { key, name: name(tensor, 3), type: byte(tensor, 1), buffer: integer(tensor, 2, 0) };
       });
       const keys = (numbers) => numbers.filter((t) => t >= 0).map((t) => (tensors[t] || fail(CUT)).key);
-      /** The numbers of a small constant: 32 bits, or 64 of which the lower are taken. */
+      /** The numbers of a small constant: 8 bits, 32, or 64 of which the lower are taken. */
       const constant = (t) => {
         const tensor = tensors[t] || {};
-        const width = tensor.type === 4 ? 8 : 4;
+        const [width, take] = { 0: [4, (i) => view.getFloat32(i, true)], 2: [4, i32], 4: [8, i32], 9: [1, (i) => view.getInt8(i)] }[tensor.type] || [0];
         const [at, length] = list(buffers[tensor.buffer], 0, 1);
-        if (!length || length > width * FEW || ![0, 2, 4].includes(tensor.type)) return undefined;
-        return Array.from({ length: Math.floor(length / width) }, (_, i) => (tensor.type
-          ? i32(at + width * i) : view.getFloat32(at + width * i, true)));
+        if (!length || length > width * FEW) return undefined;
+        return Array.from({ length: Math.floor(length / width) }, (_, i) => take(at + width * i));
       };
       if (!g) for (const key of keys(vector(graph, 1, i32))) open.set(key, shapes.get(key));
       ends.push(...keys(vector(graph, 2, i32)));
@@ -430,25 +427,24 @@
         const at = slot(one, 4) && follow(slot(one, 4));
         const pick = PICK[code] || (code === 32 && LOOSE.test(custom) ? { op: "unknown", type: custom, note: "a custom operator" } : {});
         const node = {
-          name: (tensors[to[0]] || {}).name || "", type: pick.type, op: pick.op, from: keys(from), to: keys(to), note: pick.note,
+          code, name: (tensors[to[0]] || {}).name || "", type: pick.type, op: pick.op, from: keys(from), to: keys(to), note: pick.note,
           positive: pick.positive || (pick.slot !== undefined && [1, 3].includes(byte(at, pick.slot))),
         };
         const numbers = (slots) => slots.map((i) => integer(at, i, 1));
         if (pick.op === "pad") {
           const numbers = constant(from[1]);
           const [had, has] = [node.from[0], node.to[0]].map((key) => shapes.get(key) || []);
-          let all = numbers && sides(numbers);
           if (code === 65 || code === 45) { // SLICE, STRIDED_SLICE: a crop, if nothing else
-            all = numbers && had.length === has.length ? had.map((n, i) => (i && !(n && has[i]) ? [NaN, NaN] : [-numbers[i], has[i] - n + numbers[i]])) : null;
-            if (code === 45 && ((constant(from[3]) || [0]).some((step) => step !== 1) || [2, 3, 4].some((i) => integer(at, i, 0)))) all = null;
+            const strided = code === 45 && ((constant(from[3]) || [0]).some((step) => step !== 1) || [2, 3, 4].some((i) => integer(at, i, 0)));
+            const plain = numbers && !strided && had.length === has.length && had.every((n, i) => !i || (n && has[i]));
+            const by = plain && had.map((n, i) => {
+              const front = code === 45 && (integer(at, 0, 0) >> i) & 1 ? 0 : numbers[i] < 0 ? numbers[i] + n : numbers[i];
+              return [-front, i ? has[i] - n + front : front]; // the batch may be open
+            });
+            return by ? { ...node, by, value: 0 } : { ...node, op: undefined };
           }
-          const alone = all && all.length && [all[0], all.at(-1)].flat().every((cells) => cells === 0);
-          const pads = alone && all.slice(1, -1).flat().every(Number.isInteger) ? all.slice(1, -1) : null;
-          const crop = code === 65 || code === 45;
-          if (crop || !all) return { ...node, op: pads || !crop ? "pad" : undefined, pads, value: crop || code === 100 ? NaN : undefined };
           const filler = code === 100 ? NaN : from.length > 2 ? (constant(from[2]) || [])[0] : 0;
-          const elsewhere = !pads && !all.slice(1, -1).flat().some(Boolean);
-          return { ...node, op: elsewhere ? undefined : "pad", pads: filler === undefined ? null : pads, value: pads ? filler : NaN };
+          return { ...node, by: numbers && sides(numbers), value: numbers || code === 100 ? filler : undefined };
         }
         if (code === 37 || code === 38) {
           return { ...node, by: constant(from[1]), pads: sides(constant(from[2]) || []) };
@@ -581,13 +577,14 @@
     if (/^(ZeroPadding|Cropping)[123]D$/.test(type)) {
       const sign = config.cropping === undefined ? 1 : -1;
       const pairs = Array.from({ length: Number(type.at(-2)) }, (_, i) => [0, 1].map((j) => sign * (numbers[2 * i + j] ?? numbers[0])));
-      return { op: "pad", first, pads: pairs.every((pair) => pair.every(Number.isInteger)) ? pairs : null, value: sign > 0 ? 0 : NaN };
+      const by = [[0, 0], ...(first ? [[0, 0], ...pairs] : [...pairs, [0, 0]])];
+      return { op: "pad", by: by.flat().every(Number.isInteger) ? by : undefined, value: 0 };
     }
     if (type === "Pad") { // keras.ops.pad
-      const all = config.pad_width, inner = first ? 2 : 1;
+      const by = config.pad_width;
       const filler = config.mode === "constant" ? (layer.given || {}).constant_values ?? 0 : NaN;
-      const pads = Array.isArray(all) && all.every(Array.isArray) && [...all.slice(0, 1), ...all.slice(-1)].flat().every((cells) => cells === 0) ? all.slice(inner, -1) : null;
-      return { op: "pad", first: false, pads, value: pads && typeof filler === "number" ? filler : NaN };
+      const plain = Array.isArray(by) && by.length > 1 && by.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isInteger));
+      return { op: "pad", by: plain ? by : undefined, value: plain && typeof filler === "number" ? filler : NaN };
     }
     if (/^UpSampling/.test(type)) return { op: "scale", first, factors: [config.size, config.size, config.size].flat() };
     if (KERAS_MERGE.has(type)) return { op: "merge", first };
@@ -699,7 +696,9 @@
     const head = await bytes(file, 0, 8);
     if (head.byteLength < 8) fail("It is empty, or nearly so.");
     const [first, second] = [head.getUint32(0), head.getUint32(4)];
-    if (first === 0x504b0304) return keras(JSON.parse(await unzip(file)));
+    if (first === 0x504b0304) { // Python writes numbers that JSON has not
+      return keras(JSON.parse((await unzip(file)).replace(/([:[,] ?-?)(Infinity|NaN)\b/g, (_, before) => `${before}1e999`)));
+    }
     if (first === 0x89484446) fail("It is an HDF5 file, which this page does not read: save the model as .keras.");
     if (file.size > 2 ** 31) fail("It is larger than 2 GB, which no ONNX or TFLite file is.");
     const view = await bytes(file, 0, file.size);

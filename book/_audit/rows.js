@@ -12,6 +12,8 @@
   const STEPS = 1e5; // windows looked at along one axis
   const NOTHING = { pads: null, count: null, shift: null, same: null, symmetric: null, lower: null };
   const RULES = ["same", "symmetric", "lower"];
+  const ROW = new Set([22, 43, 70]); // TFLite's RESHAPE, SQUEEZE, EXPAND_DIMS
+  const PASS = new Set([undefined, "keep", "merge", "concat", "shape"]);
 
   /** Whether a window of k taps from `start` on meets a cell from `low` to `high`: those it meets. */
   function met(start, low, high, { k, d }) {
@@ -55,9 +57,10 @@
     const same = planned([low, high]);
     const plan = planned({ same: [low, high], lower: [high, low] }[pad] || pad);
     const written = [plan.before, plan.after];
+    let left;
     if (ceil) {
       plan.count = Math.max(0, Math.ceil((n + plan.before + plan.after - reach) / s) + 1);
-      if ((plan.count - 1) * s >= n + plan.before) plan.count--;
+      if ((plan.count - 1) * s >= n + plan.before && --plan.count > 0) left = "ONNX before opset 22 counts a window more, in the padding; ONNX Runtime leaves it out";
       plan.after = Math.max(plan.after, (plan.count - 1) * s + reach - n - plan.before);
     }
     plan.before -= front * s;
@@ -65,7 +68,7 @@
     if (front || behind) plan.after = (plan.count - 1) * s + reach - n - plan.before;
     const p = plan.before;
     const even = p >= 0 && !(axis.pool && p > Math.floor(reach / 2)) && equal(plan, planned([p, p]), axis);
-    const found = { pads: [plan.before, plan.after], count: plan.count, shift: null };
+    const found = { pads: [plan.before, plan.after], count: plan.count, shift: null, note: left };
     const half = even ? p : Math.floor((reach - 1) / 2);
     if (planned([half, half]).count === same.count) found.shift = half - low;
     if (!plan.count) return { ...found, same: null, symmetric: null, lower: null, note: "no output" };
@@ -167,11 +170,20 @@
         return known(i === axis ? sizes.reduce((a, b) => a + b) : sizes.find(Boolean));
       });
     }
-    const { pads, factors } = node;
-    if (op !== "pad" && op !== "scale") return undefined;
-    return shaped(shape, inside(shape, node).map((n, i) => n && known(pads && pads[i] ? n + pads[i][0] + pads[i][1]
-      : factors ? Math.floor(n * factors[i] + 1e-6) : null)), node);
+    const { by, factors } = node;
+    if (op === "pad") return shape.map((n, i) => n && by && known(by[i] ? n + by[i][0] + by[i][1] : NaN));
+    if (op !== "scale") return undefined;
+    return shaped(shape, inside(shape, node).map((n, i) => n && known(factors ? Math.floor(n * factors[i] + 1e-6) : NaN)), node);
   }
+
+  /** The cells that a Pad adds, or a crop cuts off, along a layer's spatial axes, and whether it does so on others. */
+  function along({ by }, node) {
+    const at = offset(node);
+    const pads = by.slice(at, at + node.k.length);
+    return [pads, [...by.slice(0, at), ...by.slice(at + node.k.length)].flat().some(Boolean)];
+  }
+
+  const none = (cells) => cells.every((one) => one <= 0);
 
   /** Pixels of the model's input per cell of a node's output, along every axis. */
   function jumpAfter(node, shapes, jumps, out) {
@@ -202,24 +214,27 @@
     const rows = [];
     for (const one of graph.nodes) {
       const node = one.read ? { ...one, ...one.read(shapes) } : one;
-      const { from, to: [y], op, pads } = node;
+      const { from, to: [y], op } = node;
       let maker = node;
       node.blocked = op !== "join" && from.some((key) => blocks.has(key));
       if (node.blocked || op === "split") for (const key of node.to) blocks.add(key);
-      const atRun = node.k && isComputed(makers.get(node.x ?? from[0]));
-      let layer = node.k && !node.blocked && !atRun && windowRow(node);
+      let layer = node.k && !node.blocked && windowRow(node);
+      const atRun = layer === null;
       if (layer) node.row = rows.push(layer.row) - 1;
       else if (op === "unknown" || node.k) node.row = rows.push({ ...UNKNOWN, name: node.name, type: node.type, note: node.note || (atRun ? "the Pad before it is computed at run time" : "it works on the blocks of a SPACE_TO_BATCH_ND") }) - 1;
       const before = makers.get(from[0]);
-      if (op === "join" && isDilated(before, node)) {
-        const { from: [x], by, pads: added } = makers.get(before.x);
-        maker = Object.assign(before, { x, to: node.to, blocked: false, declared: "SPACE_TO_BATCH_ND", d: before.d.map((d, i) => d * by[i]),
-          pad: added.map((pair, i) => pair.map((cells, j) => cells - pads[i][j])) });
-        layer = windowRow(before);
-        rows[before.row] = layer.row;
+      const inBlocks = op === "join" && dilated(node);
+      if (inBlocks) {
+        const { of, from: [x], by, pads: added } = inBlocks;
+        const one = (list) => list.slice(-by.length);
+        maker = Object.assign(of, { x, to: node.to, blocked: false, declared: "SPACE_TO_BATCH_ND", k: one(of.k), s: one(of.s),
+          d: one(of.d).map((d, i) => d * by[i]), pad: added.map((pair, i) => pair.map((cells, j) => cells - node.pads[i][j])) });
+        layer = windowRow(of);
+        rows[of.row] = layer.row;
       }
-      if (op === "pad" && pads && before && before.k && !before.blocked && uses.get(from[0]) === 1
-        && pads.flat().every((cells) => cells <= 0)) {
+      const [pads, elsewhere] = op === "pad" && node.by && before && before.row !== undefined && !before.blocked && uses.get(from[0]) === 1
+        ? along(node, before) : [];
+      if (pads && node.value === 0 && !elsewhere && none(pads.flat()) && pads.length === before.k.length) {
         maker = before; // a crop right behind a layer is part of it
         before.cut = before.k.map((_, i) => [0, 1].map((j) => ((before.cut || [])[i] || [0, 0])[j] - (pads[i] || [0, 0])[j]));
         layer = windowRow(before);
@@ -241,15 +256,28 @@
 
     /** Whether a node is a Pad whose numbers are no constants. */
     function isComputed(pad) {
-      return pad && pad.op === "pad" && !pad.pads && pad.value === undefined;
+      return pad && pad.op === "pad" && pad.value === undefined;
     }
 
-    /** Whether a layer before a join, and the split before it, are a dilated convolution: TFLite writes it so. */
-    function isDilated(layer, { from, by, pads }) {
-      const split = layer && makers.get(layer.x);
-      return split && split.op === "split" && by && `${split.by}` === `${by}` && [by, pads, split.pads].every(({ length }) => length === 2)
-        && [layer.x, from[0]].every((key) => uses.get(key) === 1) && ["conv", "depthwise"].includes(layer.op)
-        && `${layer.s}` === "1,1" && layer.pad !== "same";
+    /**
+     * The split of a dilated convolution, `of` it the layer, which TFLite writes as a split, a VALID layer and
+     * the join; in 1-D with one row put in before the layer and taken out behind it. Undefined for anything else.
+     */
+    function dilated(join) {
+      const { from: [end], by, pads } = join;
+      const flat = by && by.length === 1;
+      const row = (node) => flat && node && (ROW.has(node.code) ? node : {});
+      const rowless = (key) => `${(shapes.get(key) || []).filter((_, i) => i !== 1)}`;
+      const behind = row(makers.get(end)) || { from: [end] };
+      const of = makers.get(behind.from && behind.from[0]);
+      if (!by || !of || !["conv", "depthwise"].includes(of.op) || `${of.s}` !== "1,1" || of.pad === "same") return undefined;
+      const front = row(makers.get(of.x)) || { from: [of.x] };
+      const split = makers.get(front.from && front.from[0]);
+      if (!split || split.op !== "split" || `${split.by}` !== `${by}` || ![pads, split.pads].every(({ length }) => length === by.length)) return undefined;
+      if (![end, behind.from[0], of.x, front.from[0]].every((key) => uses.get(key) === 1)) return undefined;
+      const fits = flat ? of.k[0] === 1 && shapes.get(of.x)[1] === 1 && [[of.x, front.from[0]], [behind.from[0], end]].every(([two, one]) =>
+        rowless(two) === `${shapes.get(one)}` && shapes.get(two)[1] === 1) : by.length === 2;
+      return fits ? { ...split, of } : undefined;
     }
 
     /** The Pads right before a layer as one: {pads, value, from}, and `left`, one that is no padding of the layer. */
@@ -258,22 +286,39 @@
       const own = Array.isArray(node.pad) && !node.ceil && node.op !== "conv_transpose" && node.pad;
       const found = { from: x, pads: sides(() => 0), value: null };
       let cut = found.pads, added = sides((i, j) => own && own[i][j] > 0);
-      for (let pad = makers.get(x); pad && pad.op === "pad"; pad = makers.get(pad.from[0])) {
-        const { pads, value } = pad;
-        if (!pads && value === undefined) break;
-        if (pads && !pads.flat().some(Boolean)) break;
-        const crop = pads && pads.flat().every((cells) => cells <= 0);
-        if (pads) cut = sides((i, j) => cut[i][j] + pads[i][j]);
+      let pad = makers.get(x);
+      for (; pad && pad.op === "pad"; pad = makers.get(pad.from[0])) {
+        const { by, value } = pad;
+        if (isComputed(pad)) return found;
+        if (!by || Number.isNaN(value)) return { ...found, left: pad };
+        const [pads, elsewhere] = along(pad, node);
+        const crop = none(by.flat());
+        if (by.flat().includes(NaN) || pads.length < node.k.length) return found;
+        if (!crop && !pads.flat().some(Boolean) || crop && elsewhere) return found;
+        cut = sides((i, j) => cut[i][j] + pads[i][j]);
         if (crop) continue; // it counts if a Pad stands before it
         const filler = value <= -3e38 && node.op === "max_pool" ? -Infinity : value;
-        const good = own && pads && (filler === 0 || filler === -Infinity && node.op === "max_pool") && [null, filler].includes(found.value)
+        const good = own && !elsewhere && (filler === 0 || filler === -Infinity && node.op === "max_pool") && [null, filler].includes(found.value)
           && sides((i, j) => !(added[i][j] && Math.min(pads[i][j], cut[i][j] - pads[i][j]) < 0)).flat().every(Boolean);
         if (!good) return { ...found, left: pad };
         Object.assign(found, { pads: sides((i, j) => found.pads[i][j] + cut[i][j]), value: filler, from: pad.from[0] });
         added = sides((i, j) => added[i][j] || pads[i][j] > 0);
         cut = sides(() => 0);
       }
-      return found;
+      const left = padFurtherUp(found.from);
+      return left && (!left.by || Number.isNaN(left.value) || along(left, node)[0].flat().some(Boolean)) ? { ...found, left } : found;
+    }
+
+    /** The Pad that stands before a tensor with operators of one input between that leave its sizes as they are. */
+    function padFurtherUp(x) {
+      for (let key = x, one = makers.get(x); one; one = makers.get(key)) {
+        if (one.op === "pad") return key !== x && !(one.by && none(one.by.flat())) ? one : null;
+        const made = one.from.filter((name) => makers.has(name) && makers.get(name).from.length);
+        if (!PASS.has(one.op) || one.k || one.perm || one.lost || made.length !== 1) return null;
+        if (!shapes.get(key) || `${shapes.get(key)}` !== `${shapes.get(made[0])}`) return null;
+        [key] = made;
+      }
+      return null;
     }
 
     /** {row, shape, jump} of a layer with windows. */
@@ -285,6 +330,7 @@
       const { k, s, d } = node;
       const size = inside(shapes.get(source), node, k.length);
       const maker = makers.get(source);
+      if (isComputed(maker)) return null;
       const axes = k.map((_, i) => {
         const axis = { n: size[i], k: k[i], s: s[i], d: d[i], pool: node.op.endsWith("pool") };
         const cut = (node.cut || [])[i] || [0, 0];
@@ -307,7 +353,7 @@
         name: node.name, type: node.type, kind: node.op, input_size: size, output_size: all("count"),
         kernel_size: k, stride: s, dilation: d, pads: all("pads"), shift: all("shift"), jump,
         declared: pad ? `a Pad + ${node.declared}` : node.declared,
-        note: all("note").find(Boolean) || "", cropped: Boolean(node.cut),
+        note: all("note").find(Boolean) || (value === -Infinity ? "padded with the lowest value: does not survive int8 (chapter 17)" : ""), cropped: Boolean(node.cut),
         shift_pixels: axes.map(({ shift }, i) => (shift ? jump[i] && shift * jump[i] / (back ? s[i] : 1) : shift)),
       };
       for (const rule of RULES) row[rule] = left ? null : together(all(rule));

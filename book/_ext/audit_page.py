@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 
 from docutils import nodes
-from explorer import COMMENT_OR_INDENT
 from explorer import FOLDER as EXPLORER
+from explorer import minified
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
@@ -53,7 +53,7 @@ def law():
 def script():
     """Return what the page runs."""
     parts = [(FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return COMMENT_OR_INDENT.sub("", "".join([law(), *parts]))
+    return minified("audit.js", "".join([law(), *parts]))
 
 
 def visit_audit(self, node):
@@ -89,7 +89,7 @@ def copy_files(app, exception):
     target.mkdir(exist_ok=True)
     (target / "audit.js").write_text(script(), encoding="utf-8")
     style = (FOLDER / STYLE).read_text(encoding="utf-8")
-    (target / STYLE).write_text(COMMENT_OR_INDENT.sub("", style), encoding="utf-8")
+    (target / STYLE).write_text(minified(STYLE, style), encoding="utf-8")
     (target / SAMPLE).write_bytes((FOLDER / SAMPLE).read_bytes())
 
 
