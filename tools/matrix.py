@@ -869,8 +869,11 @@ def main(arguments=None):
 
     with ThreadPoolExecutor(options.workers) as pool:
         broken = dict(zip(names, pool.map(install, names), strict=True))
-        answers = pool.map(lambda task: do(task, broken, options.again, say), tasks)
-        results = list(zip(tasks, answers, strict=True))
+        # Those that compile each layer come first, so that none is left to run alone at the end.
+        queued = sorted(tasks, key=lambda task: task[0].grid != "live")
+        answers = pool.map(lambda task: do(task, broken, options.again, say), queued)
+        found = dict(zip((task[0].key for task in queued), answers, strict=True))
+        results = [(task, found[task[0].key]) for task in tasks]
     rows = table(results)
     write(rows, "live" if options.small else "full", options.output)
     print(
