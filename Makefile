@@ -6,11 +6,13 @@ BIN    := .venv/bin
 NAMES  ?=
 ARGS   ?=
 
-.PHONY: help book test execute recap matrix vectors serve lint constraints
+.PHONY: help book test test-colab test-gpu execute recap matrix vectors serve lint constraints
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
 	@echo "make test                every result of the book, re-executed and compared"
+	@echo "make test-colab [NAMES=02]  each chapter alone on Colab's versions (tests/colab.txt; 12 GB)"
+	@echo "make test-gpu            chapters and property tests on CPU and GPU, into book/_data/gpu.json"
 	@echo "make execute [NAMES=02]  run chapters in fresh kernels and store their outputs"
 	@echo "make recap               rewrite the Recap cells from the functions' homes"
 	@echo "make matrix [ARGS=--small]  asks every implementation what its SAME is, into book/_data"
@@ -26,6 +28,15 @@ book:
 
 test: lint
 	$(BIN)/python -m pytest
+
+# COLAB_PYTHON names the Python, TORCH=2.13.0 another build of PyTorch than Colab's.
+test-colab:
+	@$(PYTHON) tools/colab.py $(NAMES)
+
+# ARGS="--without jax" leaves a framework on the CPU.
+test-gpu:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/gpu.py $(ARGS)
 
 execute:
 	@$(PYTHON) tools/environment.py all

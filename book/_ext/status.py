@@ -1,7 +1,8 @@
-"""When each chapter last ran, as a directive: `{status}`, a table from the notebooks' metadata.
+"""When each chapter last ran, and what ran on a GPU, as two directives that make tables.
 
-`make execute` stores the date, the seconds and the frameworks' versions in them; nothing is
-imported here, so the table says what ran, not what is installed where the book is built.
+`{status}` reads the notebooks' metadata, in which `make execute` stores the date, the seconds and
+the frameworks' versions; `{gpu-status}` reads what `make test-gpu` has stored. Nothing is imported
+here, so the tables say what ran, not what is installed where the book is built.
 """
 
 import json
@@ -13,6 +14,9 @@ from sphinx.util.docutils import SphinxDirective
 
 HEAD = ("Chapter", "Last run", "Seconds", "With")
 NOTHING = "—"
+GPU = Path("book", "_data", "gpu.json")
+OUTCOMES = "passed", "failure", "error", "skipped"  # as JUnit's files have them
+NOT_YET = "Not run on a GPU yet."
 
 
 def executed(path):
@@ -42,23 +46,25 @@ def row(*contents):
     return line
 
 
+def table(head, rows):
+    """Return a table; head holds texts, rows what `row` makes."""
+    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head))
+    group += [nodes.thead("", row(*head)), nodes.tbody("", *rows)]
+    return nodes.table("", group, classes=["status"])
+
+
 class Status(SphinxDirective):
     """Put the table here."""
 
     def run(self):
         """Return the table, a row for each notebook of the contents, in their order."""
-        group = nodes.tgroup(
-            "", *[nodes.colspec(colwidth=1) for _ in HEAD], cols=len(HEAD)
-        )
-        group += nodes.thead("", row(*HEAD))
-        body = nodes.tbody()
+        rows = []
         for page in sorted(self.config.external_site_map):
             path = Path(self.env.srcdir, f"{page}.ipynb")
             if path.is_file():
                 self.env.note_dependency(str(path))
-                body += row(self.link(page, path.stem), *cells(executed(path)))
-        group += body
-        return [nodes.table("", group, classes=["status"])]
+                rows.append(row(self.link(page, path.stem), *cells(executed(path))))
+        return [table(HEAD, rows)]
 
     def link(self, page, text):
         """Return a link to a page, which Sphinx resolves and labels with the page's title."""
@@ -68,7 +74,32 @@ class Status(SphinxDirective):
         return link
 
 
+class GpuStatus(SphinxDirective):
+    """Put here what became of the book on a GPU."""
+
+    def run(self):
+        """Return a sentence with date and devices, and a table of outcomes; or NOT_YET."""
+        path = Path(self.env.srcdir, GPU)
+        self.env.note_dependency(str(path))
+        if not path.is_file():
+            return [nodes.paragraph("", "", nodes.strong("", NOT_YET))]
+        run = json.loads(path.read_text(encoding="utf-8"))
+        devices = "; ".join(
+            f"{name} {version} on {', '.join(gpus) or 'the CPU alone'}"
+            for name, (version, gpus) in run["frameworks"].items()
+        )
+        said = [f"{run['date']}, Python {run['python']}: {devices}."]
+        said += [f"Not run: {reason}." for reason in run["skipped"]]
+        rows = [
+            row(name, *(str(counts.get(kind, 0)) for kind in OUTCOMES))
+            for name, counts in run["outcomes"].items()
+        ]
+        head = ("File", "Passed", "Failed", "Errors", "Skipped")
+        return [*(nodes.paragraph("", text) for text in said), table(head, rows)]
+
+
 def setup(app):
-    """Add the directive."""
+    """Add the directives."""
     app.add_directive("status", Status)
+    app.add_directive("gpu-status", GpuStatus)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
