@@ -58,7 +58,9 @@ def fenced(text):
 def describe(folder, address=""):
     """Return the issue's text: what failed, where, and what the check noted."""
     good, failures = read_cases(folder)
-    notes = [p.read_text(encoding="utf-8").strip() for p in sorted(folder.rglob("*.md"))]
+    notes = [
+        p.read_text(encoding="utf-8").strip() for p in sorted(folder.rglob("*.md"))
+    ]
     number = sum(map(len, failures.values()))
     parts = []
     if number:

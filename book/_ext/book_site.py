@@ -166,7 +166,9 @@ def setup(app):
     """Connect the above to Sphinx."""
     app.connect("config-inited", add_repository)
     app.connect("doctree-resolved", keep_dimensions_whole)
-    app.connect("build-finished", finish_pages, priority=900)  # index.html is there by then
+    app.connect(
+        "build-finished", finish_pages, priority=900
+    )  # index.html is there by then
     app.add_node(
         nodes.image, override=True, html=(visit_image, HTML5Translator.depart_image)
     )
