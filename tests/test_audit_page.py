@@ -897,7 +897,7 @@ def test_a_dropped_file_is_read_and_only_the_last_counts(visit):
     }"""
     page.evaluate(drop, [["one.onnx", "two.onnx"], base64.b64encode(SAMPLE).decode()])
     page.wait_for_function(
-        "document.querySelector('.audit-status').textContent.startsWith('two.onnx (')"
+        "() => document.querySelector('.audit-status').textContent.startsWith('two.onnx (')"
     )
     page.wait_for_timeout(100)
     assert page.locator("caption").inner_text() == "two.onnx"
@@ -926,7 +926,7 @@ def test_its_words_fit_what_it_found(visit):
         }"""
     )
     page.wait_for_function(
-        "document.querySelector('.audit-status').textContent.endsWith('first one is read.')"
+        "() => document.querySelector('.audit-status').textContent.endsWith('first one is read.')"
     )
     assert page.inner_text(".audit-status").startswith("a.h5 cannot be read.")
 

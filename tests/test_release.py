@@ -78,7 +78,7 @@ def test_every_page_opens_from_the_zip(unpacked, visit):
         assert not page.locator("article img").evaluate_all(broken), name
         if formula := page.locator("article math").count():
             assert page.locator("article math").first.bounding_box()["width"] > 0
-            page.wait_for_function("document.fonts.check('16px math')")
+            page.wait_for_function("() => document.fonts.check('16px math')")
         formulas += formula
     assert formulas > 50
 

@@ -272,14 +272,14 @@ def test_the_theme_s_buttons_work_without_code_in_the_page(chromium, address):
     while tab.evaluate("document.documentElement.dataset.theme") != "dark":
         switch.click()
     tab.goto(f"{address}{NOTEBOOKS[1]}.html", wait_until="commit")
-    tab.wait_for_function("document.body")
+    tab.wait_for_function("() => document.body")
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
     tab.wait_for_load_state()
     tab.locator(".dropdown-download-buttons button").first.click()
     tab.locator("[data-does=print]").click()
     assert tab.evaluate("window.printed")
     tab.locator("[data-does=full-screen]").click()
-    tab.wait_for_function("document.fullscreenElement")
+    tab.wait_for_function("() => document.fullscreenElement")
     context.close()
 
 
@@ -542,7 +542,7 @@ def test_by_keyboard_alone(chromium, address):
     wide = page.locator("div.math[tabindex]").first
     wide.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.wait_for_function("() => document.activeElement.scrollLeft > 0")
     page.close()
 
 
@@ -551,7 +551,7 @@ def test_on_paper(chromium, address):
     page = chromium.new_page(color_scheme="dark")
     page.goto(f"{address}{NOTEBOOKS[0]}.html", wait_until="networkidle")
     page.emulate_media(media="print")
-    page.wait_for_function("document.documentElement.dataset.theme == 'light'")
+    page.wait_for_function("() => document.documentElement.dataset.theme == 'light'")
     for gone in (
         "header",
         "nav",
@@ -566,7 +566,7 @@ def test_on_paper(chromium, address):
     colour, ground = page.evaluate(colours)
     assert colour == "rgb(0, 0, 0)" and ground.startswith("rgb(255, 255, 255)")
     page.emulate_media(media="screen")
-    page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    page.wait_for_function("() => document.documentElement.dataset.theme == 'dark'")
     page.close()
 
 
