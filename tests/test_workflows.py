@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import importlib.metadata
 import io
 import json
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 import links
 import nbformat
 import one_issue
+import packaging.requirements
+import packaging.utils
 import pytest
 import yaml
 from conftest import ROOT
@@ -478,3 +481,56 @@ def test_the_form_s_probe_shows_what_a_window_reads():
         for line in out.getvalue().splitlines()
     ]
     assert shown == [[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1]]
+
+
+# Pins.
+
+
+def test_every_package_is_pinned_exactly():
+    """Each requirement, and all that they need on this machine, has one version in constraints."""
+    canonical = packaging.utils.canonicalize_name
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            name, version = re.fullmatch(r"([\w.-]+)==([\w.!-]+)", line).groups()
+            pins[canonical(name)] = version
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    waiting = {}
+    for line in filter(None, (line.split("#")[0].strip() for line in lines)):
+        name, version = re.fullmatch(r"([\w.-]+)==([\w.!-]+)", line).groups()
+        assert pins[canonical(name)] == version, line
+        waiting[canonical(name)] = {""}
+    needed = set()
+    while waiting:
+        name, extras = waiting.popitem()
+        needed.add(name)
+        try:
+            requires = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # not installed here, as what only some systems need
+        for requirement in map(packaging.requirements.Requirement, requires):
+            marker = requirement.marker
+            other = canonical(requirement.name)
+            wanted = not marker or any(marker.evaluate({"extra": e}) for e in extras)
+            if wanted and other not in needed:
+                waiting.setdefault(other, set()).update(requirement.extras | {""})
+    # PyPI's PyTorch for Linux brings CUDA's libraries, by exact pins of its own; and a base.
+    brought = {"setuptools", "pip", "wheel"}
+    missing = {
+        name for name in needed - set(pins) if not name.startswith(("nvidia", "cuda"))
+    }
+    assert missing - brought - {"triton"} == set()
+    assert len(needed) > 100
+
+
+def test_npm_s_packages_are_pinned_by_hash():
+    """Each of the lock file has one, and names no registry."""
+    lock = json.loads(
+        (ROOT / "tests" / "package-lock.json").read_text(encoding="utf-8")
+    )
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages and all("integrity" in package for package in packages.values())
+    assert not [name for name, package in packages.items() if "resolved" in package]
+    direct = json.loads((ROOT / "tests" / "package.json").read_text(encoding="utf-8"))
+    for name, version in direct["dependencies"].items():
+        assert packages[f"node_modules/{name}"]["version"] == version
