@@ -971,7 +971,7 @@ def test_the_keyboard_does_all(visit):
     assert page.locator(".audit-result tbody tr:visible").count() == 6
     assert "Read the sample" in reached and "stem" in reached
     page.get_by_role("button", name="Read the sample").press("Enter")
-    assert page.get_by_role("status").inner_text().startswith("sample.onnx (ONNX)")
+    page.get_by_role("status").filter(has_text="sample.onnx (ONNX)").wait_for()
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) == 0
 
