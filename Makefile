@@ -6,7 +6,7 @@ BIN    := .venv/bin
 NAMES  ?=
 ARGS   ?=
 
-.PHONY: help book test test-colab test-gpu execute recap matrix vectors serve lint constraints
+.PHONY: help book test test-colab test-gpu execute recap matrix vectors serve zip links lint constraints
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
@@ -18,6 +18,8 @@ help:
 	@echo "make matrix [ARGS=--small]  asks every implementation what its SAME is, into book/_data"
 	@echo "make vectors             the test vectors of book/_data/vectors from the chapters' functions"
 	@echo "make serve               the website on http://localhost:8000"
+	@echo "make zip                 the website as one file that works offline, in _build"
+	@echo "make links               asks every external link of the website (needs npm and the network)"
 	@echo "make lint                ruff over Python and notebooks"
 	@echo "make constraints         resolve requirements.txt into constraints.txt again"
 
@@ -56,6 +58,13 @@ vectors:
 
 serve: book
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
+
+zip: book
+	$(BIN)/python tools/release.py zip
+
+links: book
+	npm ci --prefix tests --no-audit --no-fund
+	$(BIN)/python tools/links.py
 
 lint:
 	@$(PYTHON) tools/environment.py all

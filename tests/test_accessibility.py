@@ -66,7 +66,7 @@ def test_axe_finds_nothing_on_any_page(known, chromium, address, size):
             page.emulate_media(**MEDIA[mode])
             dark = mode in ("dark", "forced colours")
             theme = f"document.documentElement.dataset.theme == '{'dark' if dark else 'light'}'"
-            page.wait_for_function(theme)
+            page.wait_for_function(f"() => {theme}")
             found = axe_objections(page, rules)
             objections += [f"{name}, {mode}: {objection}" for objection in found]
         page.close()

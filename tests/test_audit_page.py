@@ -969,7 +969,7 @@ def test_a_dropped_file_is_read_and_only_the_last_counts(bare):
     }"""
     page.evaluate(drop, [["one.onnx", "two.onnx"], base64.b64encode(SAMPLE).decode()])
     page.wait_for_function(
-        "document.querySelector('.audit-status').textContent.startsWith('two.onnx (')"
+        "() => document.querySelector('.audit-status').textContent.startsWith('two.onnx (')"
     )
     page.wait_for_timeout(100)
     assert page.locator("caption").inner_text() == "two.onnx"
@@ -998,7 +998,7 @@ def test_its_words_fit_what_it_found(bare):
         }"""
     )
     page.wait_for_function(
-        "document.querySelector('.audit-status').textContent.endsWith('first one is read.')"
+        "() => document.querySelector('.audit-status').textContent.endsWith('first one is read.')"
     )
     assert page.inner_text(".audit-status").startswith("a.h5 cannot be read.")
 
@@ -1043,7 +1043,7 @@ def test_the_keyboard_does_all(visit):
     assert page.locator(".audit-result tbody tr:visible").count() == 6
     assert "Read the sample" in reached and "stem" in reached
     page.get_by_role("button", name="Read the sample").press("Enter")
-    page.get_by_text("sample.onnx (ONNX)").wait_for()
+    page.get_by_role("status").filter(has_text="sample.onnx (ONNX)").wait_for()
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) == 0
 

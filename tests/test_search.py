@@ -414,7 +414,7 @@ def page(known, chromium, address):
     SITE[:] = [known]
     tab = chromium.new_page()
     tab.goto(f"{address}search.html?q=padding")
-    tab.wait_for_function("window.bookSearch")
+    tab.wait_for_function("() => window.bookSearch")
     yield tab
     tab.close()
 

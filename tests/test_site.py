@@ -165,6 +165,124 @@ def test_nothing_comes_from_outside(known):
     assert not outside
 
 
+POLICY = 'meta[http-equiv="Content-Security-Policy"]'
+
+
+def test_no_code_stands_inside_a_page(known):
+    """Scripts are files of the site; no handler, no javascript: address, no style attribute; a
+    style inside a page is one of the few that the theme and this book write.
+    """
+    for path, soup in pages(known).items():
+        for script in soup.find_all("script"):
+            assert script.get("src") and not script.get_text(), f"{path.name}: {script}"
+            source = (path.parent / urlsplit(script["src"]).path).resolve()
+            assert source.is_relative_to(known / "_static"), f"{path.name}: {source}"
+        for element in soup.find_all(True):
+            assert not any(name.startswith("on") for name in element.attrs), element
+            assert not element.has_attr("style"), f"{path.name}: {element}"
+            address = str(element.get("href") or element.get("src") or "")
+            assert not address.lower().startswith("javascript:"), element
+        for style in soup.find_all("style"):
+            assert style.find_parent("noscript"), f"{path.name}: {style}"
+
+
+def test_each_page_has_its_policy(known):
+    """Nothing by default; what is allowed is the site's own; it precedes all that it governs."""
+    for path, soup in pages(known).items():
+        (tag,) = soup.select(POLICY)
+        before = [element.name for element in tag.find_all_previous(True)]
+        assert before in (
+            ["meta", "head", "html"],
+            ["meta", "head", "html", "[document]"],
+        )
+        rules = dict(rule.split(" ", 1) for rule in tag["content"].split("; "))
+        assert rules.pop("default-src") == rules.pop("base-uri") == "'none'"
+        for name, sources in rules.items():
+            allowed = {"'self'"} | ({"data:"} if name == "img-src" else set())
+            hashes = {s for s in sources.split() if s.startswith("'sha256-")}
+            assert set(sources.split()) - hashes <= allowed, f"{path.name}: {name}"
+            assert not hashes or name == "style-src"
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_foreign_code_is_refused(known, chromium, address, way):
+    """A script inside the page, a handler, an evaluated text, a style, a script and a picture from
+    elsewhere: none runs or loads; without the policy the first three do.
+    """
+    base = address if way == "http" else known.as_uri() + "/"
+    tab, loaded, failed = chromium.new_page(), [], []
+    tab.on("response", lambda response: loaded.append(response.url))
+    tab.on("requestfailed", lambda r: failed.append((r.url, r.failure)))
+    for name in ("book/explorer.html", "book/audit.html", f"{NOTEBOOKS[0]}.html"):
+        tab.goto(base + name)
+        refused, ran = tab.evaluate(FOREIGN)
+        assert ran == [], f"{name}: {ran}"
+        assert sorted(refused) == [
+            "img-src", "script-src-attr", "script-src-elem", "script-src-elem", "style-src-attr",
+            "style-src-elem",
+        ]  # fmt: skip
+    assert not [url for url in loaded if "example.org" in url]
+    far = [f"https://example.org/far.{kind}" for kind in ("js", "png")] * 3
+    assert [f for f in failed if "example.org" in f[0]] == [(u, "csp") for u in far]
+    tab.close()
+    tab = chromium.new_page()
+    without = re.sub(
+        r'<meta http-equiv="Content-S[^>]*>', "", (known / name).read_text("utf-8")
+    )
+    tab.route("**/*", lambda route: route.fulfill(status=200, body=""))
+    tab.set_content(without)
+    assert tab.evaluate(FOREIGN)[1] == ["script", "handler", "style"]
+    tab.close()
+
+
+# Puts foreign code into a page; gives the directives that refused it, and what ran all the same.
+FOREIGN = """async () => {
+  const refused = [];
+  addEventListener("securitypolicyviolation", (e) => refused.push(e.effectiveDirective));
+  window.ran = [];
+  const script = document.createElement("script");
+  script.textContent = "ran.push('script')";
+  const far = document.createElement("script");
+  far.src = "https://example.org/far.js";
+  document.body.append(script, far);
+  const holder = document.createElement("div");
+  holder.innerHTML = `<p onclick="ran.push('handler')" style="position: fixed">x</p>
+    <img alt="x x" src="https://example.org/far.png"><style>h1 { position: fixed }</style>`;
+  document.body.append(holder);
+  holder.querySelector("p").click();
+  await new Promise((done) => setTimeout(done, 300));
+  if (getComputedStyle(document.querySelector("h1")).position == "fixed") ran.push("style");
+  return [refused, ran];
+}"""
+
+
+def test_the_theme_s_buttons_work_without_code_in_the_page(chromium, address):
+    """Light and dark, kept for the next page; print; full screen."""
+    context = chromium.new_context(color_scheme="light")
+    tab = context.new_page()
+    tab.add_init_script("print = () => { window.printed = true }")
+    tab.goto(f"{address}{NOTEBOOKS[0]}.html")
+    assert tab.evaluate("document.documentElement.dataset.mode") == "auto"
+    switch = tab.locator(".theme-switch-button:visible").first
+    modes = set()
+    for _ in range(3):
+        switch.click()
+        modes.add(tab.evaluate("document.documentElement.dataset.mode"))
+    assert modes == {"auto", "light", "dark"}
+    while tab.evaluate("document.documentElement.dataset.theme") != "dark":
+        switch.click()
+    tab.goto(f"{address}{NOTEBOOKS[1]}.html", wait_until="commit")
+    tab.wait_for_function("() => document.body")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+    tab.wait_for_load_state()
+    tab.locator(".dropdown-download-buttons button").first.click()
+    tab.locator("[data-does=print]").click()
+    assert tab.evaluate("window.printed")
+    tab.locator("[data-does=full-screen]").click()
+    tab.wait_for_function("() => document.fullscreenElement")
+    context.close()
+
+
 def css_urls(css):
     """The addresses that a style sheet loads."""
     pattern = r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)"""
@@ -424,7 +542,7 @@ def test_by_keyboard_alone(chromium, address):
     wide = page.locator("div.math[tabindex]").first
     wide.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.wait_for_function("() => document.activeElement.scrollLeft > 0")
     page.close()
 
 
@@ -433,7 +551,7 @@ def test_on_paper(chromium, address):
     page = chromium.new_page(color_scheme="dark")
     page.goto(f"{address}{NOTEBOOKS[0]}.html", wait_until="networkidle")
     page.emulate_media(media="print")
-    page.wait_for_function("document.documentElement.dataset.theme == 'light'")
+    page.wait_for_function("() => document.documentElement.dataset.theme == 'light'")
     for gone in (
         "header",
         "nav",
@@ -448,7 +566,7 @@ def test_on_paper(chromium, address):
     colour, ground = page.evaluate(colours)
     assert colour == "rgb(0, 0, 0)" and ground.startswith("rgb(255, 255, 255)")
     page.emulate_media(media="screen")
-    page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    page.wait_for_function("() => document.documentElement.dataset.theme == 'dark'")
     page.close()
 
 

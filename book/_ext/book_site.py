@@ -1,5 +1,9 @@
-"""The website's own behaviour: the repository's buttons, figures at their size, no dead weight."""
+"""The website's own behaviour: the repository's buttons, figures at their size, no dead weight,
+and a policy on each page that lets it load nothing but the site's own files.
+"""
 
+import base64
+import hashlib
 import os
 import re
 import subprocess
@@ -27,6 +31,26 @@ EMPTY_HEAD = re.compile(
 SUMMARY_LABEL = (
     ' aria-label="Toggle hidden content"'  # hides what the reader sees: axe 2.5.3
 )
+
+# What the theme writes into each page as code; `book.js` does it instead, or nothing asks for it.
+INLINE = (
+    (re.compile(r'<script data-cfasync="false">[^<]*</script>'), ""),
+    (re.compile(r"<script>DOCUMENTATION_OPTIONS\.\w+ = [^<]*</script>"), ""),
+    (re.compile(r'onclick="window\.print\(\)"'), 'data-does="print"'),
+    (re.compile(r'onclick="toggleFullScreen\(\)"'), 'data-does="full-screen"'),
+)
+STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+CHARSET = '<meta charset="utf-8" />'
+# Nothing but files of the site, no code and no style inside a page but the styles known by hash.
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+}
 
 
 def git(root, *arguments):
@@ -110,16 +134,29 @@ def keep_dimensions_whole(app, doctree, page):
         text.parent.replace(text, whole)
 
 
-def drop_dead_weight(app, exception):
-    """Drop FontAwesome's script (1.5 MB; the icons come from its font) and the source maps."""
+def protect(html):
+    """Return a page with its Content-Security-Policy, and without the theme's code inside it."""
+    for pattern, instead in INLINE:
+        html = pattern.sub(instead, html)
+    digests = (hashlib.sha256(style.encode()).digest() for style in STYLE.findall(html))
+    hashes = sorted({f" 'sha256-{base64.b64encode(d).decode()}'" for d in digests})
+    policy = POLICY | {"style-src": POLICY["style-src"] + "".join(hashes)}
+    text = "; ".join(f"{name} {value}" for name, value in policy.items())
+    tag = f'<meta http-equiv="Content-Security-Policy" content="{text}" />'
+    return html.replace(CHARSET, f"{CHARSET}\n{tag}", 1)
+
+
+def finish_pages(app, exception):
+    """Drop FontAwesome's script (1.5 MB; the icons come from its font) and the source maps; give
+    each page its policy.
+    """
     if exception or app.builder.format != "html":
         return
     for page in Path(app.outdir).rglob("*.html"):
         html = page.read_text(encoding="utf-8")
         slim = FONTAWESOME_JS.sub("", html).replace(SUMMARY_LABEL, "")
         slim = EMPTY_HEAD.sub("<td></td>", slim)
-        if slim != html:
-            page.write_text(slim, encoding="utf-8")
+        page.write_text(protect(slim), encoding="utf-8")
     static = Path(app.outdir, "_static")
     for path in {*static.rglob("*.map"), *static.rglob("fontawesome.js*")}:
         path.unlink()
@@ -129,7 +166,9 @@ def setup(app):
     """Connect the above to Sphinx."""
     app.connect("config-inited", add_repository)
     app.connect("doctree-resolved", keep_dimensions_whole)
-    app.connect("build-finished", drop_dead_weight)
+    app.connect(
+        "build-finished", finish_pages, priority=900
+    )  # index.html is there by then
     app.add_node(
         nodes.image, override=True, html=(visit_image, HTML5Translator.depart_image)
     )
