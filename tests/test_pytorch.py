@@ -574,7 +574,7 @@ def test_the_open_law_is_the_compact_law(n, k, s, d):
     """`same_total`, which needs no remainder, is chapter 1's law; for tensors too."""
     total = sum(chapter.same_padding(n, k, s, d))
     assert chapter.same_total(n, k, s, d) == total
-    assert chapter.same_total(torch.tensor(n), k, s, d).item() == total
+    assert int(chapter.same_total(torch.tensor(n), k, s, d)) == total
 
 
 def test_ceil_mode_without_padding_is_taken_for_what_it_is():
