@@ -106,6 +106,16 @@ def fast(layer, x, weight, bias):
     return module(x)
 
 
+def fast_as(native, *arguments):
+    """Run `fast` with the answer of the cost model given: a crop, or x padded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chapter, "native_is_cheaper", lambda *_: native)
+        return fast(*arguments)
+
+
+cropped, padded = partial(fast_as, True), partial(fast_as, False)
+
+
 @settings(max_examples=examples(2000))
 @given(layers())
 def test_values_equal_tensorflow(layer):
@@ -123,7 +133,7 @@ def test_values_equal_tensorflow(layer):
         nn.Parameter(torch.from_numpy(weight)),
         nn.Parameter(torch.from_numpy(bias)),
     )
-    for recipe in (readable, fast):
+    for recipe in (readable, fast, cropped, padded):
         y = recipe(layer, torch.from_numpy(x), *parameters)
         np.testing.assert_array_equal(y.detach().numpy(), wanted)
 
@@ -143,7 +153,7 @@ def test_gradients_equal_tensorflow(layer):
         )
         loss = tf.reduce_sum(y * upstream)
     wanted = [gradient.numpy() for gradient in tape.gradient(loss, variables)]
-    for recipe in (readable, fast):
+    for recipe in (readable, fast, cropped, padded):
         tensors = [nn.Parameter(torch.from_numpy(array)) for array in arrays]
         output = recipe(layer, *tensors)
         np.testing.assert_array_equal(output.detach().numpy(), y.numpy())
@@ -490,6 +500,68 @@ def test_compiled_by_inductor(inductor, fresh_compiler):
         assert torch.equal(compiled(x), layer(x))
 
 
+def calls_in(layer, size, **how):
+    """Return the names of what torch.compile finds called in a layer."""
+    found = []
+
+    def look(graph, _):
+        calls = (n.target for n in graph.graph.nodes if n.op.startswith("call"))
+        found.extend(getattr(target, "__name__", target) for target in calls)
+        return graph.forward
+
+    torch._dynamo.reset()
+    torch.compile(layer, backend=look, **how)(integers(1, layer.in_channels, *size))
+    return [name for name in found if name in ("pad", "conv2d", "clone")]
+
+
+@pytest.mark.parametrize("dynamic", [False, None])
+def test_compiled_with_sizes_that_are_numbers(inductor, fresh_compiler, dynamic):
+    """A crop is compiled for one size and serves no other, so nothing is frozen wrongly."""
+    layer = Conv2dSame(2, 3, 3, stride=2).eval().requires_grad_(False)
+    for parameter in layer.parameters():
+        parameter.copy_(integers(*parameter.shape))
+    assert calls_in(layer, SEVERAL[0], dynamic=dynamic) == ["conv2d", "clone"]
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, dynamic=dynamic)
+    for size in SEVERAL[:4]:
+        x = integers(1, 2, *size)
+        assert torch.equal(compiled(x), layer(x))
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_what_is_symmetric_is_not_padded(fresh_compiler, training, dynamic):
+    """At stride 1 whatever the size, also left open; at a larger one where it is known."""
+    how = {"dynamic": dynamic}
+    for kernel, stride, dilation in ((3, 1, 1), (3, 1, 2), (1, 1, 1), (1, 2, 1)):
+        layer = Conv2dSame(2, 3, kernel, stride, dilation=dilation).train(training)
+        known = stride == 1 or not dynamic
+        wanted = ["conv2d"] if known else ["pad", "conv2d"]
+        assert calls_in(layer, (8, 9), **how) == wanted
+    layer = Conv2dSame(2, 3, 3, 2).train(training)
+    wanted = ["pad", "conv2d"] if dynamic else ["conv2d"]
+    assert calls_in(layer, (7, 9), **how) == wanted
+    with torch.set_grad_enabled(training):
+        even = calls_in(Conv2dSame(8, 3, 2).train(training), (30, 40), **how)
+    crops = not (dynamic or training)
+    assert even == (["conv2d", "clone"] if crops else ["pad", "conv2d"])
+
+
+def test_the_cheaper_form():
+    """Few inputs: x is padded. Many: a crop, but not to seven outputs of 512 filters."""
+    for inputs, filters, size, groups, crop in (
+        (3, 64, 224, 1, False),
+        (64, 64, 128, 1, True),
+        (96, 96, 112, 96, True),
+        (512, 512, 14, 1, False),
+    ):
+        layer = Conv2dSame(inputs, filters, 3, 2, groups=groups, device="meta")
+        x = torch.empty(1, inputs, size, size, device="meta")
+        cheaper = partial(chapter.native_is_cheaper, x, layer.weight, (2, 2))
+        assert cheaper((1, 1)) is crop
+        assert not cheaper((1, 1), training=True) and cheaper((0, 0), training=True)
+
+
 class NativeWhereCompiled(nn.Module):
     """What Conv2dSame does eagerly, at kernel 3 and stride 2, with no other way where compiled."""
 
@@ -574,7 +646,7 @@ def test_the_open_law_is_the_compact_law(n, k, s, d):
     """`same_total`, which needs no remainder, is chapter 1's law; for tensors too."""
     total = sum(chapter.same_padding(n, k, s, d))
     assert chapter.same_total(n, k, s, d) == total
-    assert chapter.same_total(torch.tensor(n), k, s, d).item() == total
+    assert int(chapter.same_total(torch.tensor(n), k, s, d)) == total
 
 
 def test_ceil_mode_without_padding_is_taken_for_what_it_is():
@@ -934,6 +1006,7 @@ def test_padding_that_never_was_same_is_left_alone_unless_told():
     with pytest.warns(UserWarning, match=r"0 \(Conv2d\), 1 \(Conv2d\): padding"):
         use_same_padding(model, also="2")
     assert type(model[2]) is Conv2dSame
+    use_same_padding(model, also=None, thaw=None)
     for wrong in ("9", "", ["2", "nothing"]):
         with pytest.raises(ValueError, match="^also must name"):
             use_same_padding(model, also=wrong)
@@ -1035,6 +1108,11 @@ def test_what_is_patched_or_of_a_class_of_its_own():
     )
     wanted = conv2d_same(x, layer.weight, layer.bias, 2)
     torch.testing.assert_close(copy.deepcopy(layer)(x), wanted)
+    named = use_same_padding(SubclassThatKeepsForward(1, 1, 3, 2, 1))
+    named.load_state_dict(layer.state_dict())
+    for again in (pickle.loads(pickle.dumps(named)), copy.deepcopy(named)):
+        assert type(again) is type(named) and again.weight is not named.weight
+        torch.testing.assert_close(again(x), wanted)
     normed = nn.utils.parametrizations.weight_norm(sized(1, 1, 3, 2, 1))
     layer = use_same_padding(normed)
     assert isinstance(layer, sized) and isinstance(layer, Conv2dSame)
