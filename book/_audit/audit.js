@@ -97,6 +97,7 @@
     const far = rows.map(({ shift_pixels: pixels }) => Math.max(0, ...(pixels || [])));
     const most = Math.max(0, ...far);
     if (!all) return `${name} (${format}) has no convolution, pool or transposed layer.`;
+    if (all === agree) return `${name} (${format}): in none of its layers (${all}) the rule matters.`;
     const are = (number) => `${number} ${number === 1 ? "is" : "are"}`;
     const many = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
     return `${name} (${format}): in ${all - agree} of ${many(all, "layer")} the rule matters. ${are(same)} SAME and no symmetric padding, ${even} symmetric and not SAME.`
