@@ -85,5 +85,5 @@ def test_sections_of_chapter_13_are_skipped_without_a_network(
     source, reached, missing, monkeypatch
 ):
     """Only what has to be fetched and cannot is skipped; the reason names it."""
-    monkeypatch.setattr(conftest, "index_is_reached", lambda: reached)
+    monkeypatch.setattr(conftest, "pip_reaches", lambda *pins: reached)
     assert conftest.packages_out_of_reach(source) == missing
