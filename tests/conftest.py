@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -47,31 +46,32 @@ def mediapipe_wheel():
         return None, str(error)
 
 
-@functools.cache
-def pip_reaches(*pins):
-    """Tell whether pip finds these packages; CI promises that it does, and is red if not."""
-    options = ["--dry-run", "--ignore-installed", "--no-deps", "--no-cache-dir"]
-    options += ["--retries", "0", "--quiet"]
-    ask = [sys.executable, "-m", "pip", "install", *options, *pins]
-    found = bool(os.environ.get("CI"))
-    return found or subprocess.run(ask, capture_output=True).returncode == 0
-
-
 def packages_out_of_reach(source):
-    """Return what a cell of chapter 13 has to fetch and cannot, as text; "" if it can run."""
+    """Fetch what a cell of chapter 13 runs with; return what cannot be had, as text, or ""."""
     if not source.startswith("%%alone"):
         return ""
-    with mock.patch.dict(os.environ):  # the chapter sets its own kernel's
-        is_here = load("13").is_here
-    missing = [pin for pin in source.splitlines()[0].split()[1:] if not is_here(pin)]
-    kept = Path(tempfile.gettempdir(), "same-is-not-the-same")
-    folder = kept / sys.implementation.cache_tag / "+".join(sorted(missing))
-    here = not missing or folder.exists() or pip_reaches(*missing)
-    return "" if here else " ".join(missing)
+    # Whatever the chapter sets for its own kernel is undone.
+    with mock.patch.dict(os.environ, PIP_RETRIES="0"):
+        chapter = load("13")
+        pins = [p for p in source.splitlines()[0].split()[1:] if not chapter.is_here(p)]
+        try:
+            if pins:
+                chapter.folder_of(pins)
+        except RuntimeError:
+            return " ".join(pins)
+    return ""
+
+
+def run_or_skip(source, runtest):
+    """Run a cell of chapter 13, or say that its packages cannot be had; CI has a network."""
+    missing = "" if os.environ.get("CI") else packages_out_of_reach(source)
+    if missing:
+        pytest.skip(f"this section was not run: pip does not reach {missing}")
+    runtest()
 
 
 def pytest_collection_modifyitems(items):
-    """Skip cells of chapters 13 and 15 that need the network where there is none."""
+    """Skip chapter 15 and sections of chapter 13 whose files cannot be had."""
     cells = [item for item in items if item.path.name.startswith("15-")]
     _, missing = mediapipe_wheel() if cells else (None, None)
     if missing:
@@ -80,10 +80,7 @@ def pytest_collection_modifyitems(items):
                 pytest.mark.skip(reason=f"chapter 15 was not run: {missing}")
             )
     for cell in [item for item in items if item.path.name.startswith("13-")]:
-        missing = packages_out_of_reach(cell.cell.source)
-        if missing:
-            reason = f"this section was not run: pip does not reach {missing}"
-            cell.add_marker(pytest.mark.skip(reason=reason))
+        cell.runtest = functools.partial(run_or_skip, cell.cell.source, cell.runtest)
 
 
 @pytest.fixture(scope="session")

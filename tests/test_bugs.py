@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 
 import numpy as np
@@ -127,7 +128,7 @@ def magic(cells, tmp_path, monkeypatch):
         source.replace('get_ipython().register_magic_function(alone, "cell")', ""),
         names,
     )
-    names["PACKAGES"] = tmp_path
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")  # no network here
     return names
 
@@ -161,9 +162,10 @@ def test_the_magic(magic, capsys, line, cell, said):
     assert capsys.readouterr().out == said
 
 
-def test_the_magic_puts_its_folder_first(magic, capsys):
+def test_the_magic_puts_its_folder_first(magic, capsys, tmp_path):
     """A package of a folder is taken before the one that is installed here."""
-    folder = magic["PACKAGES"] / sys.implementation.cache_tag / "numpy==0.0.1"
+    kept = tmp_path / "same-is-not-the-same" / sys.implementation.cache_tag
+    folder = kept / "numpy==0.0.1"
     (folder / "numpy").mkdir(parents=True)
     (folder / "numpy" / "__init__.py").write_text("__version__ = 'another'")
     magic["alone"]("numpy==0.0.1", "import numpy\nprint(numpy.__version__)")
