@@ -3,7 +3,7 @@
 Chapter 3 runs the laws on window plans and needs no ONNX. Here they meet those who
 implement the rule, ONNX Runtime and ONNX's reference evaluator (`auto_pad`), on random
 integers, where equal means every value. ONNX Runtime takes no dilation with `auto_pad`
-(microsoft/onnxruntime#20582; so still in 1.31.1), so dilated layers are left to the
+(microsoft/onnxruntime#20582; so still in 1.32.0), so dilated layers are left to the
 reference evaluator.
 """
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COLAB = ROOT / "tests" / "colab.txt"
-BOOK_PACKAGES = ("jupyter-book", "latex2mathml", "lunr", "mkdocs")
+BOOK_PACKAGES = ("jupyter-book", "latex2mathml", "lunr", "mkdocs", "tdewolff-minify")
 SUPPORTED = ((3, 11), (3, 13))
 NEEDED_GB = {"book": 1, "all": 5, "colab": 12}  # PyTorch for Linux comes with CUDA
 
