@@ -6,7 +6,7 @@ BIN    := .venv/bin
 NAMES  ?=
 ARGS   ?=
 
-.PHONY: help book test execute recap matrix vectors serve lint constraints
+.PHONY: help book test execute recap matrix vectors serve lint constraints bench
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
@@ -15,6 +15,7 @@ help:
 	@echo "make recap               rewrite the Recap cells from the functions' homes"
 	@echo "make matrix [ARGS=--small]  asks every implementation what its SAME is, into book/_data"
 	@echo "make vectors             the test vectors of book/_data/vectors from the chapters' functions"
+	@echo "make bench               times the forms of SAME on this machine, into book/_data; resumable"
 	@echo "make serve               the website on http://localhost:8000"
 	@echo "make lint                ruff over Python and notebooks"
 	@echo "make constraints         resolve requirements.txt into constraints.txt again"
@@ -42,6 +43,10 @@ matrix:
 vectors:
 	@$(PYTHON) tools/environment.py all
 	$(BIN)/python tools/vectors.py
+
+bench:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/bench.py $(ARGS)
 
 serve: book
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
