@@ -6,7 +6,11 @@ BIN    := .venv/bin
 NAMES  ?=
 ARGS   ?=
 
+<<<<<<< HEAD
 .PHONY: help book test test-colab test-gpu execute recap matrix vectors serve zip links lint constraints
+=======
+.PHONY: help book test execute recap matrix vectors serve lint constraints bench
+>>>>>>> h-18
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
@@ -17,6 +21,7 @@ help:
 	@echo "make recap               rewrite the Recap cells from the functions' homes"
 	@echo "make matrix [ARGS=--small]  asks every implementation what its SAME is, into book/_data"
 	@echo "make vectors             the test vectors of book/_data/vectors from the chapters' functions"
+	@echo "make bench               times the forms of SAME on this machine, into book/_data; resumable"
 	@echo "make serve               the website on http://localhost:8000"
 	@echo "make zip                 the website as one file that works offline, in _build"
 	@echo "make links               asks every external link of the website (needs npm and the network)"
@@ -55,6 +60,10 @@ matrix:
 vectors:
 	@$(PYTHON) tools/environment.py all
 	$(BIN)/python tools/vectors.py
+
+bench:
+	@$(PYTHON) tools/environment.py all
+	$(BIN)/python tools/bench.py $(ARGS)
 
 serve: book
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000

@@ -410,6 +410,8 @@ def run_onnxruntime(file, x, threads):
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # The threads of one session would otherwise spin while another one is timed.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     providers = ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(file, options, providers=providers)
@@ -486,7 +488,7 @@ def block_until_ready(function, *arguments):
     return function(*arguments).block_until_ready()
 
 
-def tensorflow_layers(layers, seconds, batch, xla, threads):
+def tensorflow_layers(layers, seconds, batch, threads):
     """Time tf.nn.conv2d in a tf.function: its SAME, and zeros first and VALID."""
     import tensorflow as tf
 
@@ -499,7 +501,7 @@ def tensorflow_layers(layers, seconds, batch, xla, threads):
         axes = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
         weight = tf.constant(weight.transpose(axes).copy())
         conv = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
-        same, symmetric = laws_pads(layer)
+        same = laws_pads(layer)[0]
 
         def convolve(pads, x, conv=conv, weight=weight, steps=steps):
             if pads == "SAME":
@@ -512,10 +514,9 @@ def tensorflow_layers(layers, seconds, batch, xla, threads):
         forms = {"SAME": functools.partial(convolve, "SAME")}
         forms |= {"ZeroPadding + valid": functools.partial(convolve, same)}
         if not depthwise:  # a depthwise one takes no pads of one's own
-            forms |= {"symmetric": functools.partial(explicit, symmetric)}
             forms |= {"uneven pads": functools.partial(explicit, same)}
         runs = {
-            name: functools.partial(tf.function(form, jit_compile=xla), x)
+            name: functools.partial(tf.function(form), x)
             for name, form in forms.items()
         }
         check_equal({k: f().numpy() for k, f in runs.items()}, "symmetric")
@@ -534,17 +535,24 @@ def litert_layers(layers, seconds, batch, threads):
         axes = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
         weight = tf.constant(weight.transpose(axes).copy())
         conv = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
-        steps, (same, _) = [1, layer.stride, layer.stride, 1], laws_pads(layer)
-        forms = {
-            "SAME": lambda x, c=conv, w=weight, s=steps: c(x, w, s, "SAME"),
-            "PAD + VALID": lambda x, c=conv, w=weight, s=steps, p=same: c(
-                tf.pad(x, [[0, 0], p, p, [0, 0]]), w, s, "VALID"
-            ),
-        }
+        steps = [1, layer.stride, layer.stride, 1]
+        before, after = laws_pads(layer)[0]
+        forms = {"SAME": same_function(conv, weight, steps)}
+        forms["PAD + VALID"] = same_function(conv, weight, steps, (before, after))
         runs = {k: run_litert(tf, form, x, threads) for k, form in forms.items()}
         check_equal({k: f().copy() for k, f in runs.items()}, None)
         cases[layer.name] = runs
     return time_in_turn(cases, "SAME", seconds)
+
+
+def same_function(conv, weight, steps, pads=None):
+    """Return a function of x alone: SAME, or zeros first and VALID."""
+    import tensorflow as tf
+
+    if pads is None:
+        return lambda x: conv(x, weight, steps, "SAME")
+    amounts = [[0, 0], pads, pads, [0, 0]]
+    return lambda x: conv(tf.pad(x, amounts), weight, steps, "VALID")
 
 
 def run_litert(tf, form, x, threads):
@@ -558,11 +566,12 @@ def run_litert(tf, form, x, threads):
         file = convert([concrete], module).convert()
         interpreter = tf.lite.Interpreter(model_content=file, num_threads=threads)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    image = interpreter.get_input_details()[0]["index"]
     output = interpreter.get_output_details()[0]["index"]
 
     def run():
         """Run it and return its output."""
+        interpreter.set_tensor(image, x)  # its memory is used again within a run
         interpreter.invoke()
         return interpreter.get_tensor(output)
 
@@ -627,11 +636,7 @@ def grid():
         how = {"runtime": runtime, "batch": 1}
         parts[f"layers, {runtime}, batch 1"] = onnx_layers, how
     parts["layers, JAX and XLA, batch 1"] = xla_layers, {"batch": 1}
-    parts["layers, TensorFlow, batch 1"] = tensorflow_layers, {"batch": 1, "xla": False}
-    parts["layers, TensorFlow and XLA, batch 1"] = (
-        tensorflow_layers,
-        {"batch": 1, "xla": True},
-    )
+    parts["layers, TensorFlow, batch 1"] = tensorflow_layers, {"batch": 1}
     parts["layers, LiteRT, batch 1"] = litert_layers, {"batch": 1}
     return parts
 

@@ -1,0 +1,141 @@
+"""`make bench`: what it checks, what it keeps, and what the book shows of it. No time is judged."""
+
+import json
+import subprocess
+import sys
+import types
+
+import bench
+import numpy as np
+import pytest
+import torch
+
+from notebooks import ROOT, load
+
+FILES = sorted((ROOT / "book" / "_data").glob("bench-*.json"))
+PART = "layers, PyTorch, NCHW, batch 1"
+
+
+def run(out, *arguments):
+    """Run the command on a tiny grid; return the file's contents and what it said."""
+    how = "--small", "--seconds", "0.01", "--threads", "1", "--out", str(out)
+    command = [sys.executable, ROOT / "tools" / "bench.py", *arguments, *how]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stdout
+    return json.loads(out.read_text(encoding="utf-8")), done.stdout
+
+
+def check_schema(data):
+    """Fail unless the contents are what the page and the chapter read."""
+    assert set(data) == {"date", "machine", "versions", "parts"}
+    assert set(data["machine"]) == {"processor", "cores", "threads", "system", "python"}
+    assert data["versions"]["torch"] and len(data["date"]) == 10
+    assert set(data["parts"]) <= set(bench.grid())
+    for part, result in data["parts"].items():
+        assert set(result) in ({"rows", "seconds"}, {"failed", "seconds"}), part
+        for row in result.get("rows", []):
+            assert {"what", "variant", "ms", "runs"} <= set(row)
+            assert row["runs"] >= 3 and row["ms"] == sorted(row["ms"])
+            assert row["ms"][0] > 0 and len(row["ms"]) == 3
+            assert len(row.get("ratio", "abc")) == 3
+            assert row.get("peak_mb", 1) > 0
+
+
+def test_a_tiny_grid_resumed(tmp_path):
+    """What is stored is not run again, and every part is stored as it is finished."""
+    out = tmp_path / "bench.json"
+    data, said = run(out, PART)
+    assert "1/" in said
+    check_schema(data)
+    # Its name is the beginning of another one's, which was run too.
+    rows = data["parts"][PART]["rows"]
+    names = [row["variant"] for row in rows]
+    wanted = ["symmetric", "pad", "crop", "view", "enlarge", "Conv2dSame"]
+    assert names == wanted and {row["what"] for row in rows} == {"MobileNetV2 14"}
+    data["parts"][PART]["rows"][0]["ms"] = [1, 2, 3]
+    out.write_text(json.dumps(data), encoding="utf-8")
+    again, _ = run(out, PART)
+    assert again["parts"][PART] == data["parts"][PART]
+
+
+def test_a_wrong_variant_is_caught(monkeypatch):
+    """A form with other windows, another shape, or a not-a-number is named and not timed."""
+    chapter = types.SimpleNamespace(**vars(load("18")))
+    right, timed = chapter.timed_forms, []
+    layer = chapter.timed_layers()[4]._replace(size=8)
+    how = dict(bench.grid()[PART][1])
+    monkeypatch.setattr(bench, "time_in_turn", lambda *_: timed.append(1) or [])
+    run_layers = bench.torch_layers
+    run_layers(chapter, [layer], 0, **how, device="cpu")
+    assert timed == [1]
+    wrongs = {
+        "differs from": lambda forms: forms["symmetric"],
+        "has shape": lambda forms: lambda x: forms["pad"](x)[..., 1:],
+        "by nan": lambda forms: lambda x: forms["pad"](x) * torch.nan,
+    }
+    for message, wrong in wrongs.items():
+
+        def planted(*arguments, wrong=wrong, **how):
+            forms = right(*arguments, **how)
+            return forms | {"planted": wrong(forms)}
+
+        chapter.timed_forms = planted
+        with pytest.raises(bench.NotEqual, match=f"^planted .*{message}"):
+            run_layers(chapter, [layer], 0, **how, device="cpu")
+    assert timed == [1]
+
+
+def test_the_floor_is_not_asked():
+    """Symmetric padding is wrong on purpose; with it alone beside SAME nothing is raised."""
+    one, two = np.zeros(2), np.ones(2)
+    bench.check_equal({"symmetric": one, "pad": two, "crop": two}, "symmetric")
+    with pytest.raises(bench.NotEqual, match="^pad differs from symmetric"):
+        bench.check_equal({"symmetric": one, "pad": two}, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["MobileNetV2", "EfficientNet-B0", "ResNet-50", "U-Net"]
+)
+def test_the_networks_have_layers_with_uneven_zeros(name):
+    """Built on the meta device: the last output's shape, and which layers a form concerns."""
+    chapter = load("18")
+    shapes = []
+    with torch.device("meta"):
+        for form in ("symmetric", "pad", "Conv2dSame"):
+            model = bench.make_network(name, chapter.conv_maker(form)).eval()
+            shapes.append(model(torch.empty(1, 3, 64, 64)).shape)
+    assert len(set(shapes)) == 1
+    sizes = {(m.kernel_size[0], m.stride[0]) for m in model.modules() if is_same(m)}
+    assert (7 if name == "ResNet-50" else 3, 2) in sizes
+    assert ((2, 1) in sizes) == (name == "U-Net")
+
+
+def is_same(module):
+    """Tell whether a module is a Conv2dSame."""
+    return isinstance(module, load("18").Conv2dSame)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_published_file(path):
+    """It has the schema, every part of the grid, and no part that failed."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    check_schema(data)
+    assert set(data["parts"]) == set(bench.grid())
+    assert not [p for p, result in data["parts"].items() if "rows" not in result]
+
+
+def test_the_chapter_draws_what_is_published():
+    """Each line of chapter 18's picture is a part of the published file."""
+    from notebooks import find_chapters, read
+
+    (path,) = find_chapters(["18"])
+    sources = [cell.source for cell in read(path).cells]
+    (drawing,) = [s for s in sources if s.startswith("# Medians of `make bench`")]
+    lines = drawing.split('"""')[1].strip().split("\n")
+    (data,) = (json.loads(p.read_text(encoding="utf-8")) for p in FILES)
+    wanted = []
+    for part, result in data["parts"].items():
+        if not part.startswith("layers"):
+            found = {row["variant"]: row["ratio"][1] for row in result["rows"]}
+            wanted.append(f"{found['pad']:.2f}|{found['Conv2dSame']:.2f}")
+    assert [line.partition("|")[2] for line in lines] == wanted
