@@ -311,6 +311,18 @@ REWORDINGS = {
         "test padding of a port",
         "how to verify padding of converted model",
     ],
+    "Why does my quantised max pool return only zeros or NaN": [
+        "tflite int8 max pooling output all zeros",
+        "onnxruntime quantize_static NaN after MaxPool",
+    ],
+    "Does zero padding lose accuracy in int8": [
+        "is padding with 0 or the zero point right for quantised conv",
+        "ZeroPadding2D then valid vs same in int8",
+    ],
+    "Which number can I pad with instead of −∞ before quantisation": [
+        "pad value for max pool int8 instead of -inf",
+        "PADV2 INT16 != FLOAT32 failed to prepare",
+    ],
     "Why are there extra PAD operations": [
         "PAD op in tflite model",
         "litert extra pad operator",

@@ -201,7 +201,7 @@ def test_commands_that_are_named_exist():
             for found in re.findall(r"`([^`\n]+)`|^ {4,}(.+)$|run: (.+)$", text, re.M)
         )
         for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
-            assert target in targets or target == "test-colab", f"{path.name}: {target}"
+            assert target in targets, f"{path.name}: {target}"
         for file in re.findall(
             r"(?<![\w/.])((?:tests|tools|notebooks|book|\.ci|\.github)/[\w./-]+\w)",
             code,
