@@ -63,9 +63,9 @@ def table(request, one_thread):
     chapter.LAYERS[:] = generated_layers(request.param)
     chapter.WEIGHTS.clear()
     for layer in chapter.LAYERS:
-        w = rng.integers(-127, 128, (*layer[0], chapter.CHANNELS, 8)).astype("float32")
-        w[0, 0, 0] = 127
-        chapter.WEIGHTS[layer] = w
+        w = 127 * rng.integers(-1, 2, (*layer[0], chapter.CHANNELS, 8))
+        w[0, 0, 0] = 127  # exact in 8 bits and in 7, as the chapter's
+        chapter.WEIGHTS[layer] = w.astype("float32")
     chapter.exported = chapter.export_recipes([*chapter.RECIPES], chapter.x)
     found = {}
     for route in ROUTES:
