@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from notebooks import ROOT, load
+from notebooks import ROOT, find_chapters, load, read
 
 FILES = sorted((ROOT / "book" / "_data").glob("bench-*.json"))
 PART = "layers, PyTorch, NCHW, batch 1"
@@ -124,18 +124,31 @@ def test_the_published_file(path):
     assert not [p for p, result in data["parts"].items() if "rows" not in result]
 
 
-def test_the_chapter_draws_what_is_published():
-    """Each line of chapter 18's picture is a part of the published file."""
-    from notebooks import find_chapters, read
-
+def stored_lines(beginning):
+    """Return the lines of the text that a cell of chapter 18 keeps after a comment."""
     (path,) = find_chapters(["18"])
     sources = [cell.source for cell in read(path).cells]
-    (drawing,) = [s for s in sources if s.startswith("# Medians of `make bench`")]
-    lines = drawing.split('"""')[1].strip().split("\n")
+    (source,) = [s[s.index(beginning) :] for s in sources if beginning in s]
+    return source.split('"""')[1].strip().split("\n")
+
+
+def test_the_chapter_shows_what_is_published():
+    """Its picture's lines are the networks of the published file, its table the layers."""
     (data,) = (json.loads(p.read_text(encoding="utf-8")) for p in FILES)
+    ratios = {
+        part: {(row["what"], row["variant"]): row["ratio"][1] for row in result["rows"]}
+        for part, result in data["parts"].items()
+    }
     wanted = []
-    for part, result in data["parts"].items():
+    for part, found in ratios.items():
         if not part.startswith("layers"):
-            found = {row["variant"]: row["ratio"][1] for row in result["rows"]}
-            wanted.append(f"{found['pad']:.2f}|{found['Conv2dSame']:.2f}")
+            name = part.split(",")[0]
+            both = found[name, "pad"], found[name, "Conv2dSame"]
+            wanted.append("{:.2f}|{:.2f}".format(*both))
+    lines = stored_lines("# Medians of `make bench`")
     assert [line.partition("|")[2] for line in lines] == wanted
+    for line in stored_lines("# Crop divided by pad"):
+        name, *numbers = line.split("|")
+        parts = PART, "layers, PyTorch, channels last, batch 8"
+        found = [ratios[p][name, "crop"] / ratios[p][name, "pad"] for p in parts]
+        assert numbers == [f"{ratio:.2f}" for ratio in found]
