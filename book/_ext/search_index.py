@@ -241,6 +241,7 @@ def build(entries):
     """Return lunr's index over the sections, short: without what `search.js` can tell from it.
 
     lunr stores both which terms a field has and which fields have a term; the second is left out.
+    Weights keep one decimal, for the others are a sixth of the whole.
     """
     builder = Builder()
     builder.ref("id")
@@ -260,6 +261,8 @@ def build(entries):
     index["terms"] = [
         [term, postings["_index"]] for term, postings in index.pop("invertedIndex")
     ]
+    for _, vector in index["fieldVectors"]:  # a term's number, its weight, and so on
+        vector[1::2] = [max(0.1, round(weight, 1)) for weight in vector[1::2]]
     return index
 
 
