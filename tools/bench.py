@@ -29,7 +29,7 @@ from notebooks import ROOT, load, write_whole
 
 DATA = ROOT / "book" / "_data"
 PACKAGES = ("torch", "numpy", "onnxruntime", "openvino", "jax", "tensorflow", "keras")
-SECONDS = 12  # of timing, for a part
+SECONDS = 10  # of timing, for a part
 ROUNDS = 300  # at most
 BATCHES = {"layers": (1, 8), "networks": (1, 8)}
 
