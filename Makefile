@@ -6,11 +6,8 @@ BIN    := .venv/bin
 NAMES  ?=
 ARGS   ?=
 
-<<<<<<< HEAD
-.PHONY: help book test test-colab test-gpu execute recap matrix vectors serve zip links lint constraints
-=======
-.PHONY: help book test execute recap matrix vectors serve lint constraints bench
->>>>>>> h-18
+.PHONY: help book test test-colab test-gpu execute recap matrix vectors bench serve zip links \
+        lint constraints
 
 help:
 	@echo "make book                the website, from the committed outputs, into _build/html"
