@@ -35,7 +35,8 @@ def visit(unpacked, chromium):
     here, problems = unpacked.as_uri(), []
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.add_init_script(VIOLATION)
-    page.on("requestfailed", lambda r: problems.append(f"failed: {r.url}"))
+    page.on("requestfailed", lambda r: problems.append(f"failed: {r.url}")
+            if r.failure != "net::ERR_ABORTED" else None)  # fmt: skip  # by leaving the page
     page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
     page.on("console", lambda m: problems.append(m.text)
             if m.type in ("error", "warning") else None)  # fmt: skip

@@ -323,6 +323,18 @@ REWORDINGS = {
         "pad value for max pool int8 instead of -inf",
         "PADV2 INT16 != FLOAT32 failed to prepare",
     ],
+    "Is Conv2dSame slower": [
+        "how much does SAME padding cost in PyTorch",
+        "does use_same_padding slow my model down",
+    ],
+    "Should I pad with F.pad, or crop": [
+        "faster way than F.pad before conv",
+        "why is ZeroPad2d before a convolution slow",
+    ],
+    "Does asymmetric padding cost anything": [
+        "are uneven pads slower in onnx",
+        "Pad node before Conv speed",
+    ],
     "Why are there extra PAD operations": [
         "PAD op in tflite model",
         "litert extra pad operator",
