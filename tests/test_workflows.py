@@ -217,9 +217,10 @@ def test_commands_that_are_named_exist():
 def test_a_failing_chapter_makes_the_issue_s_text(tmp_path):
     """.ci/chapters runs two chapters, each alone; the one that is wrong is named, with its cell."""
     copy = tmp_path / "copy"
-    for name in (".ci", "notebooks", "tests"):
+    for name in (".ci", "notebooks", "tests", "tools"):
         (copy / name).mkdir(parents=True)
-    shutil.copy(ROOT / ".ci" / "chapters", copy / ".ci")
+    for name in (".ci/chapters", "tools/colab.py", "tools/environment.py"):
+        shutil.copy(ROOT / name, copy / name)
     shutil.copy(ROOT / "tests" / "nbval.cfg", copy / "tests")
     shutil.copy(ROOT / "requirements.txt", copy)
     for name, shown in {"01-right": "2\n", "02-wrong": "3\n"}.items():

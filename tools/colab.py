@@ -1,6 +1,7 @@
 """Run chapters as Colab does: each alone, in an empty folder, on the versions of tests/colab.txt.
 
     python tools/colab.py [NAME ...]
+    python tools/colab.py --here FOLDER [NAME ...]    over this Python, a JUnit file each in FOLDER
 
 NAME is a beginning of a chapter's file name; none means every chapter. Each gets a layer of its
 own over .venv-colab, so that what it installs is missing again for the next one, and nothing that
@@ -8,6 +9,7 @@ Colab has is replaced without being seen. Prints a line for each chapter, runs t
 with status 1 if one failed. Plain Python and nothing else.
 """
 
+import argparse
 import importlib.metadata
 import os
 import re
@@ -40,9 +42,9 @@ class Run(NamedTuple):
     text: str
 
 
-def packages(folder):
-    """Return {name: version} of the packages in a site-packages folder."""
-    found = importlib.metadata.distributions(path=[str(folder)])
+def packages(*folders):
+    """Return {name: version} of the packages in some site-packages folders."""
+    found = importlib.metadata.distributions(path=list(map(str, folders)))
     return {
         re.sub("[-_.]+", "-", package.name).lower(): package.version
         for package in found
@@ -55,6 +57,13 @@ def site_packages(python):
     return Path(subprocess.run(ask, capture_output=True, text=True).stdout.strip())
 
 
+def packages_of(python):
+    """Return the folders in which a Python finds packages; Debian's has several."""
+    ask = [str(python), "-c", "import sys; print(*sys.path, sep='\\n')"]
+    paths = subprocess.run(ask, capture_output=True, text=True).stdout.splitlines()
+    return [path for path in paths if path.endswith("-packages")]
+
+
 def layer_over(python, folder):
     """Return the Python of a new environment in `folder` that sees all that `python` has.
 
@@ -62,13 +71,16 @@ def layer_over(python, folder):
     """
     subprocess.run([str(python), "-m", "venv", "--without-pip", folder], check=True)
     layer = Path(folder, python.parent.name, python.name)
-    below = f"import site; site.addsitedir({str(site_packages(python))!r})\n"
-    Path(site_packages(layer), "below.pth").write_text(below, encoding="utf-8")
+    below = (f"import site; site.addsitedir({p!r})\n" for p in packages_of(python))
+    Path(site_packages(layer), "below.pth").write_text("".join(below), encoding="utf-8")
     return layer
 
 
-def run(path, python):
-    """Run the notebook at `path` alone, in a layer over a Python; return its Run."""
+def run(path, python, *options):
+    """Run the notebook at `path` alone, in a layer over a Python; return its Run.
+
+    options are more of pytest's.
+    """
     with tempfile.TemporaryDirectory() as folder:
         layer = layer_over(python, Path(folder, "layer"))
         alone = Path(folder, "alone")
@@ -83,7 +95,7 @@ def run(path, python):
         settings["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else remarks in a report
         start = time.monotonic()
         done = subprocess.run(
-            [*command, "-p", "no:cacheprovider", *GATE, path.name],
+            [*command, "-p", "no:cacheprovider", *GATE, *options, path.name],
             cwd=alone,
             env=settings,
             stdout=subprocess.PIPE,
@@ -92,7 +104,7 @@ def run(path, python):
         )
         seconds = time.monotonic() - start
         added = packages(site_packages(layer))
-    below = packages(site_packages(python))
+    below = packages(*packages_of(python))
     replaced = {
         name: f"{below[name]} -> {new}" for name, new in added.items() if name in below
     }
@@ -101,12 +113,8 @@ def run(path, python):
     return Run(counts, seconds, added, replaced, failed, done.stdout)
 
 
-def main(names):
-    """Run the chapters and print what became of them; return the exit status."""
-    found = sorted(NOTEBOOKS.glob("*.ipynb"))
-    chosen = [p for p in found if not names or p.name.startswith(tuple(names))]
-    if not chosen:
-        environment.fail(f"no chapter begins with {' or '.join(names)}")
+def prepare():
+    """Install .venv-colab, print what it has, and return its Python."""
     environment.install("colab")
     python = environment.python("colab")
     have = packages(site_packages(python))
@@ -116,9 +124,24 @@ def main(names):
         name = pin.split("==")[0]
         print(f"{name} {have[name.replace('_', '-')]}", end=", ", flush=True)
     print()
+    return python
+
+
+def main(arguments):
+    """Run the chapters and print what became of them; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--here", type=Path, metavar="FOLDER")
+    how = parser.parse_args(arguments)
+    found = sorted(NOTEBOOKS.glob("*.ipynb"))
+    chosen = [p for p in found if not how.names or p.name.startswith(tuple(how.names))]
+    if not chosen:
+        environment.fail(f"no chapter begins with {' or '.join(how.names)}")
+    python = Path(sys.executable) if how.here else prepare()
     failed = []
     for path in chosen:
-        done = run(path, python)
+        report = how.here and how.here.resolve() / f"{path.stem}.xml"
+        done = run(path, python, *([f"--junitxml={report}"] if report else []))
         added = "".join(f"  +{name} {version}" for name, version in done.added.items())
         print(
             f"{path.stem:24} {done.counts:20} {done.seconds:4.0f} s{added}", flush=True
@@ -126,6 +149,9 @@ def main(names):
         if done.failed:
             failed.append(path.stem)
             print(f"replaced: {done.replaced}\n{done.text}", flush=True)
+        if report and done.replaced:  # no test of a JUnit file says so
+            text = f"{path.name} replaced packages: {done.replaced}\n"
+            report.with_suffix(".md").write_text(text, encoding="utf-8")
     print(f"{len(chosen) - len(failed)} of {len(chosen)} chapters passed", *failed)
     return 1 if failed else 0
 
