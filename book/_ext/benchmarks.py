@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
+from result_tables import table, table_row
 from sphinx.util.docutils import SphinxDirective
 
 DATA = Path("book/_data")
@@ -49,21 +50,6 @@ def by_what(rows):
     return found
 
 
-def table_row(texts):
-    """Return a row of a table."""
-    cells = (nodes.entry("", nodes.paragraph("", text)) for text in texts)
-    return nodes.row("", *cells)
-
-
-def table(head, lines):
-    """Return a table."""
-    columns = [nodes.colspec(colwidth=1) for _ in head]
-    group = nodes.tgroup("", *columns, cols=len(head))
-    group += nodes.thead("", table_row(head))
-    group += nodes.tbody("", *map(table_row, lines))
-    return nodes.table("", group)
-
-
 def variants_of(rows):
     """Return the variants of some rows, the one that is 1 first."""
     names = list(dict.fromkeys(row["variant"] for row in rows))
@@ -88,9 +74,10 @@ class Networks(SphinxDirective):
             for part, rows in parts.items():
                 ((_, row),) = by_what(rows).items()
                 others = [row_words(row[n]) if n in row else "" for n in names[1:]]
-                lines.append([part, f"{row[names[0]]['ms'][1]:.3g} ms", *others])
+                time = f"{row[names[0]]['ms'][1]:.3g} ms"
+                lines.append(table_row(part, time, *others))
                 peaks = [row[n].get("peak_mb", "") if n in row else "" for n in names]
-                memory.append([part, *map(str, peaks)])
+                memory.append(table_row(part, *map(str, peaks)))
             found.append(nodes.paragraph("", facts(data)))
             found.append(table(["Network", *names], lines))
             found.append(nodes.paragraph("", "Memory held at most by tensors, in MB:"))
@@ -120,7 +107,7 @@ class Layers(SphinxDirective):
                         f"{row[names[0]]['ms'][1]:.3g} ms" if names[0] in row else ""
                     )
                     others = [row_words(row[n]) if n in row else "" for n in names[1:]]
-                    lines.append([what, first, *others])
+                    lines.append(table_row(what, first, *others))
                 found.append(table(["Layer", *names], lines))
         return found
 

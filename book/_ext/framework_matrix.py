@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
+from result_tables import table, table_row
 from sphinx.util.docutils import SphinxDirective
 
 DATA = Path("book/_data/matrix.json")
@@ -71,23 +72,6 @@ def answer(value, shape="shape "):
     return f"{value:g}" if isinstance(value, int | float) else value
 
 
-def table_row(*contents):
-    """Return a table row of inline nodes."""
-    line = nodes.row()
-    for content in contents:
-        line += nodes.entry("", nodes.paragraph("", "", content))
-    return line
-
-
-def table(head, rows):
-    """Return a table that can be sorted."""
-    columns = [nodes.colspec(colwidth=1) for _ in head]
-    group = nodes.tgroup("", *columns, cols=len(head))
-    group += nodes.thead("", table_row(*map(nodes.Text, head)))
-    group += nodes.tbody("", *rows)
-    return nodes.table("", group, classes=["matrix"])
-
-
 def layer_words(first):
     """Return a layer and its two answers as one sentence, for a link's title."""
     size = "{}×{}".format(*first["n"])
@@ -120,13 +104,13 @@ class Matrix(SphinxDirective):
             if "failed" not in row and all(words(c) == NOTHING for c in cells.values()):
                 continue
             line = table_row(
-                nodes.Text(row["name"]),
-                nodes.Text(row["version"] or NOTHING),
+                row["name"],
+                row["version"] or NOTHING,
                 *(self.cell(op, rule, cell, row) for op, cell in cells.items()),
-                nodes.Text(row["how"]),
+                row["how"],
             )
             lines.append(line)
-        return [table(head, lines)]
+        return [table(head, lines, "matrix")]
 
     def cell(self, op, rule, cell, row):
         """Return the text of a cell, a link where something differs or crashes."""
@@ -185,7 +169,7 @@ class MatrixLayers(SphinxDirective):
                         first = cell["first"].get(outcome)
                         if first:
                             lines.append(self.line(page, one, op, rule, outcome, first))
-        return [table(head, lines)]
+        return [table(head, lines, "matrix")]
 
     def line(self, page, one, op, rule, outcome, first):
         """Return the line of one cell."""
@@ -196,11 +180,7 @@ class MatrixLayers(SphinxDirective):
         right = answer(first.get("right", NOTHING))
         name = f"{one['name']} {one['version']}"
         operation = OPERATIONS[op] + (", LOWER" if rule == "lower" else "")
-        return table_row(
-            *map(nodes.Text, (name, operation)),
-            link,
-            *map(nodes.Text, (gives, right)),
-        )
+        return table_row(name, operation, link, gives, right)
 
 
 def add_script(app, page, template, context, doctree):

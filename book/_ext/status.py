@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
+from result_tables import table, table_row
 from sphinx.addnodes import pending_xref
 from sphinx.util.docutils import SphinxDirective
 
@@ -37,22 +38,6 @@ def cells(run):
     )
 
 
-def row(*contents):
-    """Return a table row; each content is a text or an inline node."""
-    line = nodes.row()
-    for content in contents:
-        inline = content if isinstance(content, nodes.Node) else nodes.Text(content)
-        line += nodes.entry("", nodes.paragraph("", "", inline))
-    return line
-
-
-def table(head, rows):
-    """Return a table; head holds texts, rows what `row` makes."""
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head))
-    group += [nodes.thead("", row(*head)), nodes.tbody("", *rows)]
-    return nodes.table("", group, classes=["status"])
-
-
 class Status(SphinxDirective):
     """Put the table here."""
 
@@ -63,8 +48,10 @@ class Status(SphinxDirective):
             path = Path(self.env.srcdir, f"{page}.ipynb")
             if path.is_file():
                 self.env.note_dependency(str(path))
-                rows.append(row(self.link(page, path.stem), *cells(executed(path))))
-        return [table(HEAD, rows)]
+                rows.append(
+                    table_row(self.link(page, path.stem), *cells(executed(path)))
+                )
+        return [table(HEAD, rows, "status")]
 
     def link(self, page, text):
         """Return a link to a page, which Sphinx resolves and labels with the page's title."""
@@ -91,11 +78,14 @@ class GpuStatus(SphinxDirective):
         said = [f"{run['date']}, Python {run['python']}: {devices}."]
         said += [f"Not run: {reason}." for reason in run["skipped"]]
         rows = [
-            row(name, *(str(counts.get(kind, 0)) for kind in OUTCOMES))
+            table_row(name, *(str(counts.get(kind, 0)) for kind in OUTCOMES))
             for name, counts in run["outcomes"].items()
         ]
         head = ("File", "Passed", "Failed", "Errors", "Skipped")
-        return [*(nodes.paragraph("", text) for text in said), table(head, rows)]
+        return [
+            *(nodes.paragraph("", text) for text in said),
+            table(head, rows, "status"),
+        ]
 
 
 def setup(app):
