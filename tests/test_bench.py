@@ -1,6 +1,7 @@
 """`make bench`: what it checks, what it keeps, and what the book shows of it. No time is judged."""
 
 import json
+import statistics
 import subprocess
 import sys
 import types
@@ -152,3 +153,40 @@ def test_the_chapter_shows_what_is_published():
         parts = PART, "layers, PyTorch, channels last, batch 8"
         found = [ratios[p][name, "crop"] / ratios[p][name, "pad"] for p in parts]
         assert numbers == [f"{ratio:.2f}" for ratio in found]
+
+
+def test_the_chapter_says_what_is_published():
+    """The opening's ranges, the table of layers and the runtimes' medians are the file's."""
+    (data,) = (json.loads(p.read_text(encoding="utf-8")) for p in FILES)
+    (path,) = find_chapters(["18"])
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    networks = {"pad": [], "Conv2dSame": []}
+    for part, result in data["parts"].items():
+        found = {}
+        for row in result["rows"]:
+            found.setdefault(row["variant"], []).append(row["ratio"][1])
+        medians = {name: statistics.median(ratios) for name, ratios in found.items()}
+        kind, _, setting = part.partition(", ")
+        if kind != "layers":
+            for name in networks if "backward" not in part else ():
+                networks[name] += found[name]
+        elif setting.startswith("PyTorch, "):
+            cells = [f"{medians[name]:.2f}" for name in list(medians)[1:]]
+            assert (
+                f"| {' | '.join([setting.removeprefix('PyTorch, '), *cells])} |" in text
+            )
+        else:
+            floor, *others = medians
+            cells = ", ".join(f"{name} {medians[name]:.2f}" for name in others)
+            runtime = setting.removesuffix(", batch 1")
+            assert f"{runtime} {cells} (1 is {floor})" in text
+    ranges = {
+        name: (min(ratios), max(ratios), statistics.median(ratios))
+        for name, ratios in networks.items()
+    }
+    words = (
+        "{:.2f} to {:.2f} times as long as with symmetric padding, the median {:.2f}"
+    )
+    assert words.format(*ranges["Conv2dSame"]) in text
+    words = "with padding first {:.2f} to {:.2f}, the median {:.2f}"
+    assert words.format(*ranges["pad"]) in text
