@@ -171,6 +171,13 @@ def torch_layers(chapter, layers, seconds, layout, batch, dtype, backward, devic
         }
         if backward:
             x.requires_grad_(), larger.requires_grad_(), weight.requires_grad_()
+    return time_and_memory(cases, seconds, backward, device)
+
+
+def time_and_memory(cases, seconds, backward, device):
+    """Return the rows of PyTorch's cases; on the CPU with their memory, counted after the times."""
+    import torch
+
     settle = torch.cuda.synchronize if device == "cuda" else lambda: None
     with torch.set_grad_enabled(backward):
         rows = time_in_turn(cases, "symmetric", seconds, settle)
@@ -356,13 +363,7 @@ def torch_networks(
     check_equal(found, "symmetric", tolerance)
     do = run_backward if backward else run_forward
     case = {k: functools.partial(do, run, x) for k, run in runs.items()}
-    settle = torch.cuda.synchronize if device == "cuda" else lambda: None
-    with torch.set_grad_enabled(backward):
-        rows = time_in_turn({name: case}, "symmetric", seconds, settle)
-        if device == "cpu":
-            for row in rows:
-                row["peak_mb"] = peak_of(case[row["variant"]])
-    return rows
+    return time_and_memory({name: case}, seconds, backward, device)
 
 
 # Runtimes that have uneven pads of their own
