@@ -1,5 +1,6 @@
 """The gate itself: every chapter is compared, and a planted fault turns the suite red."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,9 +19,9 @@ def run_pytest(root, folder, *arguments):
         *("-c", str(root / "pyproject.toml"), "--rootdir", str(folder)),
         *("--nbval-sanitize-with", str(root / SANITIZE_FILE)),
     ]
-    result = subprocess.run(
-        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=300
-    )
+    settings = {k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"}
+    how = {"cwd": folder, "env": settings, "capture_output": True, "text": True}
+    result = subprocess.run([*command, *arguments], **how, timeout=300)
     return result.stdout
 
 

@@ -29,6 +29,10 @@ GATE = (
     "--nbval-cell-timeout=120",
     f"--nbval-sanitize-with={environment.ROOT / 'tests' / 'nbval.cfg'}",
 )
+ASIDE = (
+    "PYTHON",
+    "PYTEST",
+)  # variables that would change what is run or how it reports
 
 
 class Run(NamedTuple):
@@ -87,7 +91,7 @@ def run(path, python, *options):
         alone.mkdir()
         (alone / path.name).write_bytes(path.read_bytes())
         command = [str(layer), "-m", "pytest", "-q", "--no-header", "-p", "no:warnings"]
-        settings = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        settings = {k: v for k, v in os.environ.items() if not k.startswith(ASIDE)}
         # Remarks on this machine, not on Colab's versions: a PyTorch built with CUDA and no driver
         # (Colab's CPU runtime has another build), and a Python 3.13.0 (Colab's is newer).
         remarks = "ignore:CUDA initialization,ignore:Guards may run slower on Python"
