@@ -474,11 +474,12 @@ def test_mean_of_nine_in_onnx_runtime():
         np.testing.assert_allclose(run(x), model(x).numpy(), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_traced_by_torch_compile(fresh_compiler, dynamic):
-    """A compiled model is equal at several sizes."""
-    model = integer_model()
-    compiled = torch.compile(model, backend="eager", dynamic=dynamic)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dynamic", [False, True, None])
+def test_traced_by_torch_compile(fresh_compiler, dynamic, training):
+    """A compiled model is one graph, without a break, and equal at several sizes."""
+    model = integer_model().train(training)
+    compiled = torch.compile(model, backend="eager", dynamic=dynamic, fullgraph=True)
     for size in ((30, 41), (31, 40), (64, 65)):
         x = integers(1, 2, *size)
         assert torch.equal(compiled(x), model(x))

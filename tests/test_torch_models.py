@@ -313,10 +313,11 @@ def test_traced_and_exported_the_old_way(pair):
         assert distance(torch.from_numpy(y), fixed(x)) < 1e-5
 
 
-def test_compiled_with_open_sizes(pair):
+@pytest.mark.parametrize("dynamic", [True, None])
+def test_compiled_in_one_graph(pair, dynamic):
     """torch.compile without code generation; test_pytorch.py has the default backend."""
     torch._dynamo.reset()
-    compiled = torch.compile(pair[1], backend="eager", dynamic=True)
+    compiled = torch.compile(pair[1], backend="eager", dynamic=dynamic, fullgraph=True)
     for size in OTHER:
         x = torch.randn(1, 3, *size)
         assert distance(compiled(x), pair[1](x)) < 1e-5

@@ -350,8 +350,8 @@ def torch_networks(
     runs = models
     if compiled:
         dynamic = {"static": False, "open sizes": True}[compiled]
-        torch._dynamo.config.cache_size_limit = 64
-        runs = {k: torch.compile(m, dynamic=dynamic) for k, m in models.items()}
+        how = {"dynamic": dynamic, "fullgraph": True}
+        runs = {k: torch.compile(m, **how) for k, m in models.items()}
     tolerance = 0.1 if dtype == "bfloat16" else 1e-3
     found = {}
     with torch.no_grad():

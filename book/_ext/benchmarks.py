@@ -4,6 +4,7 @@ They read every `book/_data/bench-*.json`, which `make bench` writes; nothing is
 """
 
 import json
+import statistics
 from pathlib import Path
 
 from docutils import nodes
@@ -57,6 +58,12 @@ def variants_of(rows):
     return sorted(names, key=lambda name: name not in floors)
 
 
+def geometric_mean(rows, variant):
+    """Return the geometric mean of a variant's ratios in words."""
+    ratios = [row["ratio"][1] for row in rows if row["variant"] == variant]
+    return f"{statistics.geometric_mean(ratios):.2f}"
+
+
 class Networks(SphinxDirective):
     """Put whole networks here: a setting a row."""
 
@@ -79,9 +86,9 @@ class Networks(SphinxDirective):
                 peaks = [row[n].get("peak_mb", "") if n in row else "" for n in names]
                 memory.append(table_row(part, *map(str, peaks)))
             found.append(nodes.paragraph("", facts(data)))
-            found.append(table(["Network", *names], lines))
+            found.append(table(["Network", *names], lines, "benchmarks"))
             found.append(nodes.paragraph("", "Memory held at most by tensors, in MB:"))
-            found.append(table(["Network", *names], memory))
+            found.append(table(["Network", *names], memory, "benchmarks"))
         return found
 
 
@@ -108,7 +115,9 @@ class Layers(SphinxDirective):
                     )
                     others = [row_words(row[n]) if n in row else "" for n in names[1:]]
                     lines.append(table_row(what, first, *others))
-                found.append(table(["Layer", *names], lines))
+                means = [geometric_mean(result["rows"], name) for name in names[1:]]
+                lines.append(table_row("geometric mean", "", *means))
+                found.append(table(["Layer", *names], lines, "benchmarks"))
         return found
 
 
