@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,22 +22,84 @@ OPERATIONS = "conv", "depthwise", "max", "avg", "transposed"
 noise = mismatch.noise_image(16), np.ones((3, 3, 3, 1), "float32")
 
 
+def small_port():
+    """Return a Keras model of a convolution and a pool, and its port of chapter 11."""
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Conv2D(2, 3, padding="same", groups=1, name="conv"),
+            keras.layers.MaxPooling2D(2, name="pool"),
+        ]
+    )
+    kernel = np.random.default_rng(0).integers(-9, 10, (3, 3, 3, 2))
+    model.set_weights([kernel.astype("float32"), np.ones(2, "float32")])
+    return model, load("11").keras_to_torch(model)
+
+
+# What each chapter compares with, called on a layer or two: (chapter, name) and the call.
+PROOFS = {
+    ("04", "keras_and_torch"): lambda prove: prove(*noise),
+    ("04", "same_and_padded"): lambda prove: prove(
+        noise[0][..., :1], noise[1][:, :, :1], 2, 1
+    ),
+    ("05", "tensorflow_conv_same"): lambda prove: prove(*in_torch_order(), (2, 2)),
+    ("05", "both_recipes"): lambda prove: prove(*in_torch_order(), (2, 2), (1, 1)),
+    ("05", "keras_and_port"): lambda prove: prove(*small_port(), in_torch_order()[0]),
+    ("08", "tensorflow_pool"): lambda prove: prove(in_torch_order()[0], 3, 2),
+    ("08", "pytorch_pool"): lambda prove: prove(in_torch_order()[0], 3, 2, 1, False),
+    ("08", "our_pool"): lambda prove: prove(
+        pooling.max_pool2d_same, in_torch_order()[0], 3, 2
+    ),
+    ("11", "both_on_integers"): lambda prove: prove(*small_port(), noise[0]),
+    ("11", "both_rows"): lambda prove: prove(
+        load("11").conv_to_keras,
+        load("11").with_ones(torch.nn.Conv2d(1, 1, 3, padding=1)),
+        noise[0][0, ..., 0],
+        (16, 16),
+    ),
+    ("16", "audit_here"): lambda prove: prove(small_port()[1], 16),
+    ("16", "compare_here"): lambda prove: prove(*small_port(), noise[0]),
+    ("17", "both_max_pools"): lambda prove: prove(noise[0], 3, 2, 1),
+}
+IN_TENSORFLOW = ("tensorflow_conv_same", "tensorflow_pool")
+IN_PYTORCH = ("both_recipes", "pytorch_pool", "our_pool", "audit_here")
+
+
+def in_torch_order():
+    """Return the noise and its kernel as arrays in PyTorch's layouts."""
+    return noise[0].transpose(0, 3, 1, 2), noise[1].transpose(3, 2, 0, 1)
+
+
+def run_proof(chapter, name):
+    """Return what a chapter's comparing function returns, on the devices it finds."""
+    return PROOFS[chapter, name](getattr(load(chapter), name))
+
+
 @pytest.fixture
 def two_in_pytorch(monkeypatch):
     """Let the loop find two devices: PyTorch takes the name cpu:1, which is the CPU again."""
-    monkeypatch.setattr(mismatch, "devices", lambda: [(None, "cpu"), (None, "cpu:1")])
+    for chapter in {chapter for chapter, _ in PROOFS}:
+        pairs = [(None, "cpu"), (None, "cpu:1")]
+        monkeypatch.setattr(load(chapter), "devices", lambda pairs=pairs: pairs)
 
 
 @pytest.fixture
 def shifted(monkeypatch):
-    """Let PyTorch's convolution move its values by a column on the second of two devices."""
-    convolve = torch.nn.functional.conv2d
+    """Let PyTorch move what it computes by a column on the second of two devices."""
 
-    def conv2d(*arguments, **options):
-        y = convolve(*arguments, **options)
-        return y.roll(1, -1) if torch.get_default_device().index else y
+    def patch(name):
+        compute = getattr(torch.nn.functional, name)
 
-    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+        def moved(*arguments, **options):
+            y = compute(*arguments, **options)
+            if torch.get_default_device().index:
+                y = torch.cat((y[..., 1:], y[..., :1]), -1)
+            return y
+
+        monkeypatch.setattr(torch.nn.functional, name, moved)
+
+    for name in ("conv2d", "max_pool2d"):
+        patch(name)
 
 
 def test_loop_returns_the_one_result(two_in_pytorch):
@@ -56,48 +119,61 @@ def test_loop_returns_the_one_result(two_in_pytorch):
     mismatch.keras_and_torch(*noise)
 
 
-def test_loop_catches_a_device_of_pytorch_that_differs(two_in_pytorch, shifted):
-    """A GPU whose windows stand elsewhere stops the chapter's proof."""
-    with pytest.raises(AssertionError, match=r"keras_and_torch on \(None, 'cpu:1'\)"):
-        mismatch.keras_and_torch(*noise)
+@pytest.mark.parametrize(
+    ("chapter", "name"), [key for key in PROOFS if key[1] not in IN_TENSORFLOW]
+)
+def test_loop_catches_a_device_of_pytorch_that_differs(
+    two_in_pytorch, request, chapter, name
+):
+    """Two that agree pass; one whose windows stand elsewhere stops the chapter's proof."""
+    run_proof(chapter, name)
+    request.getfixturevalue("shifted")
+    with pytest.raises(AssertionError, match=rf"{name} on \(None, 'cpu:1'\)"):
+        run_proof(chapter, name)
 
 
 # In a process of its own, because TensorFlow and JAX are told once how many CPUs they have.
 TWO_CPUS = """
 import json, sys
-sys.path.insert(0, "tools")
+sys.path[:0] = ["tools", "tests"]
 import gpu
 exec(gpu.TWO_CPUS)
-import numpy as np
-from notebooks import load
-
-mismatch, every = load("04"), load("12")
-every.operations = ("conv", "max")
-x, kernel = np.ones((1, 6, 6, 1), "float32"), np.ones((3, 3, 1, 1), "float32")
-found = {"devices": mismatch.devices()}
-found["values"] = mismatch.same_and_padded(x, kernel, 2, 1)[0].sum()
-found["jax"] = sorted(every.jax_letters())
-
-import jax
-
-convolve, convolve_jax = tf.nn.conv2d, jax.lax.conv_general_dilated
-
-def conv2d(*arguments, **options):
-    y = convolve(*arguments, **options)
-    return y + 1 if y.device.endswith("CPU:1") else y
-
-def conv_general_dilated(*arguments, **options):
-    y = convolve_jax(*arguments, **options)
-    return y + 1 if y.devices() == {jax.devices()[1]} else y
-
-tf.nn.conv2d, jax.lax.conv_general_dilated = conv2d, conv_general_dilated
-try:
-    mismatch.same_and_padded(x, kernel, 2, 1)
-except AssertionError as error:
-    found["caught"] = str(error)
-found["jax, one shifted"] = sorted(every.jax_letters())
-print(json.dumps(found, default=float))
+import test_devices
+print(json.dumps(test_devices.found_on_two_cpus()))
 """
+
+
+def found_on_two_cpus():
+    """Return what the chapters' loops find with two CPUs, and with one that adds 1."""
+    import jax
+
+    every.operations = ("conv", "max")
+    found = {"devices": mismatch.devices(), "caught": {}}
+    found["jax"] = sorted(every.jax_letters())
+    asked = [key for key in PROOFS if key[1] not in IN_PYTORCH]
+    for key in asked:
+        run_proof(*key)
+
+    def shift(module, name, second):
+        compute = getattr(module, name)
+
+        def shifted(*arguments, **options):
+            y = compute(*arguments, **options)
+            return y + 1 if second(y) else y
+
+        setattr(module, name, shifted)
+
+    for name in ("conv2d", "convolution", "max_pool", "max_pool2d"):
+        shift(tf.nn, name, lambda y: y.device.endswith("CPU:1"))
+    second = {jax.devices()[1]}
+    shift(jax.lax, "conv_general_dilated", lambda y: y.devices() == second)
+    for key in asked:
+        try:
+            run_proof(*key)
+        except AssertionError as error:
+            found["caught"][" ".join(key)] = str(error)
+    found["jax, one shifted"] = sorted(every.jax_letters())
+    return found
 
 
 def test_loop_catches_a_device_of_tensorflow_or_jax_that_differs():
@@ -113,9 +189,11 @@ def test_loop_catches_a_device_of_tensorflow_or_jax_that_differs():
     found = json.loads(done.stdout.splitlines()[-1])
     names = [name for name, _ in found["devices"]]
     assert names[:2] == ["/device:CPU:0", "/device:CPU:1"]
-    assert found["values"] == 64  # 9 9 6, twice, and 6 6 4
+    for chapter, name in PROOFS:
+        if name not in IN_PYTORCH:
+            said = found["caught"].get(f"{chapter} {name}", "passed")
+            assert said.startswith(f"{name} on ('/device:CPU:1'"), (chapter, said)
     assert found["jax"] == ["EE"]
-    assert found["caught"].startswith("same_and_padded on ('/device:CPU:1'")
     assert found["jax, one shifted"] == ["DE", "EE"]
 
 
