@@ -358,6 +358,8 @@ const PICK = {
   14: { positive: true, op: "keep" }, 19: { positive: true, op: "keep" }, 21: { positive: true, op: "keep" }, 152: { positive: true, op: "keep" },
 };
 
+const INT8 = 9, LEAST = -128; // the type, and its lowest number
+
 /** [[b, a], ...] of [b, a, b, a, ...]. */
 function sides(numbers) {
   return numbers.flatMap((_, i) => (i % 2 ? [] : [[numbers[i], numbers[i + 1]]]));
@@ -405,7 +407,8 @@ function tflite(view) {
       const signature = vector(tensor, 7, i32);
       const key = `${g}:${t}`;
       if (shape.length) shapes.set(key, (signature.length === shape.length ? signature : shape).map(whole));
-      return { key, name: name(tensor, 3), type: byte(tensor, 1), buffer: integer(tensor, 2, 0) };
+      const [at, length] = list(slot(tensor, 4) && follow(slot(tensor, 4)), 3, 8);
+      return { key, name: name(tensor, 3), type: byte(tensor, 1), buffer: integer(tensor, 2, 0), zero: length ? i32(at) : 0 };
     });
     const keys = (numbers) => numbers.filter((t) => t >= 0).map((t) => (tensors[t] || fail("cut")).key);
     /** The numbers of a small constant: 8 bits, 32, or 64 of which the lower are taken. */
@@ -416,6 +419,13 @@ function tflite(view) {
       if (!length || length > width * FEW) return undefined;
       return Array.from({ length: Math.floor(length / width) }, (_, i) => take(at + width * i));
     };
+    /** What a PADV2 writes: of int8, -∞ for the lowest, unless that stands for 0. */
+    const written = (t) => {
+      const [value] = constant(t) || [];
+      const { type, zero } = tensors[t] || {};
+      if (type !== INT8 || value === undefined) return value;
+      return value === LEAST && zero !== LEAST ? -Infinity : value - zero;
+    };
     if (!g) for (const key of keys(vector(graph, 1, i32))) open.set(key, shapes.get(key));
     ends.push(...keys(vector(graph, 2, i32)));
     return vector(graph, 3, follow).map((one) => {
@@ -423,9 +433,10 @@ function tflite(view) {
       const [from, to] = [1, 2].map((i) => vector(one, i, i32));
       const at = slot(one, 4) && follow(slot(one, 4));
       const pick = PICK[code] || (code === 32 && LOOSE.test(custom) ? { ...unknown("custom"), type: custom } : {});
+      const made = tensors[to[0]] || {};
       const node = {
-        code, name: (tensors[to[0]] || {}).name || "", type: pick.type, op: pick.op, from: keys(from), to: keys(to), note: pick.note,
-        positive: pick.positive || (pick.slot !== undefined && [1, 3].includes(byte(at, pick.slot))),
+        code, name: made.name || "", type: pick.type, op: pick.op, from: keys(from), to: keys(to), note: pick.note,
+        positive: pick.positive || (pick.slot !== undefined && [1, 3].includes(byte(at, pick.slot))) || (made.type === INT8 && made.zero === LEAST),
       };
       const numbers = (slots) => slots.map((i) => integer(at, i, 1));
       if (pick.op === "pad") {
@@ -440,7 +451,7 @@ function tflite(view) {
           });
           return by ? { ...node, by, value: 0 } : { ...node, op: undefined };
         }
-        const filler = code === 100 ? NaN : from.length > 2 ? (constant(from[2]) || [])[0] : 0;
+        const filler = code === 100 ? NaN : from.length > 2 ? written(from[2]) : 0;
         return { ...node, by: numbers && sides(numbers), value: numbers || code === 100 ? filler : undefined };
       }
       if (code === 37 || code === 38) {
@@ -695,6 +706,6 @@ async function graphOf(file) {
 /** The same, where every error is an Unreadable: reading beyond the end or a number for a list is one. */
 async function read(file) {
   return graphOf(file).catch((error) => {
-    throw error instanceof Unreadable ? error : new Unreadable(error instanceof SyntaxError ? "no-json" : "cut", { cause: error });
+    throw error instanceof Unreadable ? error : new Unreadable(error instanceof SyntaxError ? "no-json" : "cut");
   });
 }

@@ -217,7 +217,7 @@ function audit(graph) {
     let layer = node.k && !node.blocked && windowRow(node);
     const atRun = layer === null;
     if (layer) node.row = rows.push(layer.row) - 1;
-    else if (op === "unknown" || node.k) node.row = rows.push({ ...NO_ROW, name: node.name, type: node.type, note: node.note || (atRun ? "run-time" : "blocks") }) - 1;
+    else if (op === "unknown" || node.k) node.row = rows.push({ ...NOTHING, kind: "unknown", name: node.name, type: node.type, note: node.note || (atRun ? "run-time" : "blocks") }) - 1;
     const before = makers.get(from[0]);
     const inBlocks = op === "join" && dilated(node);
     if (inBlocks) {
@@ -310,7 +310,7 @@ function audit(graph) {
     for (let key = x, one = makers.get(x); one; one = makers.get(key)) {
       if (one.op === "pad") return key !== x && !(one.by && none(one.by.flat())) ? one : null;
       const made = one.from.filter((name) => makers.has(name) && makers.get(name).from.length);
-      if (!PASS.has(one.op) || one.k || one.perm || one.lost || made.length !== 1) return null;
+      if (!PASS.has(one.op) || one.k || one.perm || made.length !== 1) return null;
       if (!shapes.get(key) || `${shapes.get(key)}` !== `${shapes.get(made[0])}`) return null;
       [key] = made;
     }
@@ -336,7 +336,7 @@ function audit(graph) {
       const own = Array.isArray(node.pad) ? node.pad[i] : node.pad;
       const folded = pads[i];
       const layer = {
-        ...node, own: pad ? own : [0, 0], folded, cut, zeros: value === 0 && !(maker && maker.positive),
+        ...node, own: pad ? own : [0, 0], folded, cut, zeros: value === 0 && ![maker, makers.get(x)].some((one) => one && one.positive),
         pad: pad ? [own[0] + folded[0], own[1] + folded[1]] : own,
       };
       return axis.n ? forward(layer, axis) : anySize(layer, axis);
@@ -360,8 +360,3 @@ function audit(graph) {
     return { row, shape: shaped(shapes.get(source), all("count").map(whole), node), jump: node.first ? [1, 1, ...after] : [1, ...after, 1] };
   }
 }
-
-/** What is said of what reads windows in a way that is not known. */
-const NO_ROW = Object.fromEntries(("name type kind input_size output_size kernel_size stride dilation declared pads same"
-  + " symmetric lower shift jump shift_pixels note").split(" ").map((key) => [key, key === "kind" ? "unknown" : null]));
-

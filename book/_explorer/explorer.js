@@ -78,18 +78,21 @@ function box(x, y, width, height) {
   return `M${x} ${y}h${width}v${height}h${-width}z`;
 }
 
+/** A closed ellipse around a point. */
+function oval(x, y, r, t) {
+  return `M${x - r} ${y}a${r} ${t} 0 1 0 ${2 * r} 0a${r} ${t} 0 1 0 ${-2 * r} 0z`;
+}
+
 const MARKERS = {
-  tf: (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
+  tf: (x, y, r) => oval(x, y, r, r),
   pt: (x, y, r) => box(x - r, y - r, 2 * r, 2 * r),
   ink: (x, y, r) => `M${x} ${y - 1.2 * r}l${1.2 * r} ${2 * r}h${-2.4 * r}z`,
 };
 
 /** What is drawn in a cell of padding, or in a cropped one: a zero, nothing, or a cross. */
 const SIGNS = {
-  zero(x, y, size) {
-    const r = Math.min(3, size * 0.13), t = Math.min(4.6, size * 0.2); // as large as the digits
-    return size < 18 ? "" : `M${x + size / 2 - r} ${y + size / 2}a${r} ${t} 0 1 0 ${2 * r} 0a${r} ${t} 0 1 0 ${-2 * r} 0z`;
-  },
+  // As large as the digits.
+  zero: (x, y, size) => (size < 18 ? "" : oval(x + size / 2, y + size / 2, Math.min(3, size * 0.13), Math.min(4.6, size * 0.2))),
   empty: () => "",
   cross: (x, y, size) => `M${x} ${y}l${size} ${size}M${x} ${y + size}l${size} ${-size}`,
 };
@@ -180,11 +183,11 @@ function spoken(cells, size, noun, outside) {
   return `${nouns(seen.length)} ${list}${lost ? ` plus ${lost} ${outside}` : ""}`;
 }
 
-/** What a window makes of the numbers under it, written out: the sum, the maximum or the mean. */
+/** What a window makes of the numbers under it: the sum, the maximum or the mean; null where that is too long. */
 function sum(layer, geometries, at, w) {
   const { op, n, k } = layer;
   if (geometries.some((g, i) => at[i] >= g.windows)) return "";
-  if (k[0] * k[1] > SUMMED) return `The sum is written out for kernels of up to ${SUMMED} cells.`;
+  if (k[0] * k[1] > SUMMED) return null;
   const [rows, cols] = geometries.map((g, i) => taps(g, at[i]));
   const weights = rows.flatMap((_, i) => cols.map((__, j) => WEIGHTS[w](i, j, k)));
   const times = (value, weight) => (w === "ones" ? value : `${value}×${weight < 0 ? `(−${-weight})` : weight}`);
@@ -324,7 +327,7 @@ function start(root) {
           : null));
       const line = rows === null || cols === null ? "does not exist here" : `${verb} ${rows}; ${cols}`;
       say(panel.querySelector(".ex-here"), `${noun} (${at.join(", ")}) ${line}.`);
-      say(panel.querySelector(".ex-sum"), sum(layer, geometries, at, state.w));
+      say(panel.querySelector(".ex-sum"), sum(layer, geometries, at, state.w) ?? sentence(["long-sum", SUMMED]));
       return `${ruleName(layer, state.rules[side])} ${line}`;
     });
     ["row", "column"].forEach((name, i) => {

@@ -44,8 +44,7 @@ def law():
     """Return the functions of the law as a script, as the explorer's file has them."""
     text = PADDING.read_text(encoding="utf-8")
     found = [
-        re.search(rf"^function {name}\(.*?^\}}\n", text, re.M | re.S)[0]
-        for name in LAW
+        re.search(rf"^function {name}\(.*?^\}}\n", text, re.M | re.S)[0] for name in LAW
     ]
     return "".join(found)
 
