@@ -1438,6 +1438,26 @@ def test_the_code_shown_can_be_pasted(visit, framework):
         assert result(page) == before
 
 
+def test_changed_code_and_addresses_can_be_pasted(visit):
+    """What was changed in the page's own code counts; an address alone is followed."""
+    page = visit("?op=conv&n=9&k=3&s=2&d=1&rule=same&with=p")
+    code = page.get_by_label("Code", exact=True).inner_text()
+    page.get_by_role("link", name="Pool, ceil_mode").click()
+    paste_in(page, code.replace("strides=2", "strides=4"))
+    assert "Convolution, input 9 × 9, kernel 3, stride 4. TensorFlow SAME" in result(
+        page
+    )
+    paste_in(page, f"y = 1\n{code}")
+    assert "Convolution, input 9 × 9, kernel 3, stride 2. TensorFlow SAME" in result(
+        page
+    )
+    paste_in(page, "https://example.org/explorer.html?op=avg&n=7&k=2&with=valid&s=99")
+    assert "Average pool, input 7 × 7, kernel 2, stride 64. TensorFlow SAME" in result(
+        page
+    )
+    assert "“99” is outside 1 to 64" in result(page) and "VALID" in result(page)
+
+
 @pytest.mark.parametrize("width", [320, 360])
 def test_fits_a_phone(visit, width):
     """Nothing is wider than the screen, whatever is shown; fingers find every control."""

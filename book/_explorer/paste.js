@@ -243,13 +243,15 @@ function layers(tokens) {
   return [{ name: node, op: NODES[node], family, given }];
 }
 
-/**
- * What readAddress gives for an address of this explorer, alone or in code that is still as the
- * explorer has written it; or nothing.
- */
-function comesFrom(text) {
+/** What readAddress gives for an address of this explorer in a text, or nothing. */
+function addressIn(text) {
   const [address] = /\?op=\S+/.exec(text) || [];
-  const found = address && readAddress(address);
+  return address && readAddress(address);
+}
+
+/** The same where it stands alone, or in code that is still as the explorer has written it. */
+function comesFrom(text) {
+  const found = addressIn(text);
   return found && (/^\S+$/.test(text.trim()) || text.includes(snippet(found.state).trim())) ? found : null;
 }
 
@@ -264,6 +266,8 @@ function readLayer(text) {
   const unread = [];
   const beside = []; // likewise, of what stands around the layer
   const found = interpret(main, all, unread, beside);
+  const from = addressIn(text); // of code that was changed: its input size is no part of a call
+  if (from) found.layer.n ??= from.state.layer.n;
   const crop = /\)\s*\[[^\]\n]*:[^\]\n]*\]/.exec(text);
   if (crop) beside.push(crop[0].slice(1).trim());
   return { ...found, unread: unread.concat(beside) };
@@ -281,7 +285,7 @@ function interpret(main, all, unread, beside) {
       texts[name] = text;
     } else if (!HARMLESS.test(name) && !Object.hasOwn(NODES, value)) unread.push(text);
   }
-  for (const [name, at] of [["kernel", 0], ["stride", 0], ["dilation", 0]]) {
+  for (const name of ["kernel", "stride", "dilation"]) {
     const both = [values[`${name}0`], values[`${name}1`]];
     if (both.some((value) => value !== undefined)) {
       values[name] = [both[0] ?? both[1], both[1] ?? both[0]];
