@@ -836,6 +836,30 @@ def test_hostile_claims_end(ask):
     assert row["same"] is False
 
 
+def test_a_crop_behind_a_layer_of_which_nothing_is_known(ask):
+    """The layer stays unknown: one whose kernel is no number, one behind a Pad of run time."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    odd = keras_layer("Conv2D", **CONV | {"kernel_size": "three"})
+    first = keras_layer("InputLayer", batch_shape=[None, 9, 9, 3])
+    crop = keras_layer("Cropping2D", cropping=[[0, 1], [0, 1]])
+    (row,) = ask(keras_file(sequential(first, odd, crop)))["rows"]
+    assert row["kind"] == "unknown" and "not a number" in row["note"]
+    make = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Pad", ["x", "pads"], ["p"]),
+        helper.make_node("MaxPool", ["p"], ["y"], kernel_shape=[3, 3]),
+        helper.make_node("Slice", ["y", "from", "to", "axes"], ["z"]),
+    ]
+    cuts = {"from": [0, 0], "to": [-1, -1], "axes": [2, 3]}
+    cuts = [numpy_helper.from_array(np.array(v, np.int64), k) for k, v in cuts.items()]
+    ends = make("x", 1, [1, 1, 9, 9]), make("pads", TensorProto.INT64, [8])
+    made = [make("y", 1, [1, 1, 8, 8]), make("z", 1, None)]
+    graph = helper.make_graph(nodes, "g", ends, made[1:], cuts, value_info=made[:1])
+    (row,) = ask(helper.make_model(graph).SerializeToString())["rows"]
+    assert row["kind"] == "unknown" and "run time" in row["note"]
+
+
 FUZZ = r"""
 const [script, folder, count, seed] = process.argv.slice(1);
 require(script);

@@ -228,7 +228,7 @@ function audit(graph) {
       layer = windowRow(of);
       rows[of.row] = layer.row;
     }
-    const [pads, elsewhere] = op === "pad" && node.by && before && before.row !== undefined && !before.blocked && uses.get(from[0]) === 1
+    const [pads, elsewhere] = op === "pad" && node.by && before && rows[before.row] && rows[before.row].kind !== "unknown" && uses.get(from[0]) === 1
       ? along(node, before) : [];
     if (pads && node.value === 0 && !elsewhere && none(pads.flat()) && pads.length === before.k.length) {
       maker = before; // a crop right behind a layer is part of it
