@@ -13,14 +13,15 @@ from pathlib import Path
 
 from docutils import nodes
 from explorer import FOLDER as EXPLORER
-from explorer import minified
+from explorer import joined, minified
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
 FOLDER = Path(__file__).resolve().parents[1] / "_audit"
 PADDING = EXPLORER / "padding.js"
 LAW = ("effectiveKernelSize", "outputSize", "samePadding")
-SCRIPTS = ("readers.js", "rows.js", "audit.js")
+READING = ("readers.js", "rows.js")  # these need no page
+SCRIPTS = (*READING, "audit.js")
 STYLE = "audit.css"
 SAMPLE = "sample.onnx"
 
@@ -43,17 +44,15 @@ def law():
     """Return the functions of the law as a script, as the explorer's file has them."""
     text = PADDING.read_text(encoding="utf-8")
     found = [
-        re.search(rf"^  function {name}\(.*?^  \}}\n", text, re.M | re.S)[0]
-        for name in LAW
+        re.search(rf"^function {name}\(.*?^\}}\n", text, re.M | re.S)[0] for name in LAW
     ]
-    names = ", ".join(LAW)
-    return f"var Padding = (() => {{\n{''.join(found)}return {{ {names} }};\n}})();\n"
+    return "".join(found)
 
 
-def script():
-    """Return what the page runs."""
-    parts = [(FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return minified("audit.js", "".join([law(), *parts]))
+def script(scripts=SCRIPTS, more=""):
+    """Return what the page runs; the tests add `more`, by which they reach into it."""
+    parts = [(FOLDER / name).read_text(encoding="utf-8") for name in scripts]
+    return minified("audit.js", joined(law(), *parts, more))
 
 
 def visit_audit(self, node):

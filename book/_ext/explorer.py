@@ -19,9 +19,8 @@ from sphinx.util.osutil import relative_uri
 FOLDER = Path(__file__).resolve().parents[1] / "_explorer"
 STYLE = "explorer.css"
 SHIPPED = {
-    "explorer.js": ("padding.js", "code.js", "paste.js", "explorer.js"),
-    "small.js": ("padding.js", "explorer.js"),
-    STYLE: (STYLE,),
+    "explorer.js": ("padding.js", "code.js", "paste.js", "address.js", "explorer.js"),
+    "small.js": ("padding.js", "address.js", "explorer.js"),
 }
 COMMENT_OR_INDENT = re.compile(r"^\s*/\*(?s:.*?)\*/\s*|^\s+", re.MULTILINE)
 PICTURE = FOLDER.parent / "_static" / "six-by-six.png"  # drawn at twice its size
@@ -93,10 +92,15 @@ def minified(name, text):
     return minify.string("application/javascript", text)
 
 
-def shipped(name):
-    """Return a file of the explorer as the site has it."""
+def joined(*parts):
+    """Return scripts as one function, so that the minifier shortens the names they share too."""
+    return f'(() => {{\n"use strict";\n{"".join(parts)}}})();\n'
+
+
+def shipped(name, more=""):
+    """Return a script as the site has it, or with `more`, by which the tests reach into it."""
     parts = [(FOLDER / part).read_text(encoding="utf-8") for part in SHIPPED[name]]
-    return minified(name, "".join(parts))
+    return minified(name, joined(*parts, more))
 
 
 def copy_files(app, exception):
@@ -107,6 +111,8 @@ def copy_files(app, exception):
     target.mkdir(exist_ok=True)
     for name in SHIPPED:
         (target / name).write_text(shipped(name), encoding="utf-8")
+    style = (FOLDER / STYLE).read_text(encoding="utf-8")
+    (target / STYLE).write_text(minified(STYLE, style), encoding="utf-8")
 
 
 def setup(app):
