@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 from unittest import mock
@@ -14,7 +15,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from notebooks import load
+from notebooks import load, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -162,6 +163,11 @@ def copy_sources(folder):
     return folder
 
 
+def html(sources):
+    """The folder of the pages of a book that was built."""
+    return sources / "_build" / "html"
+
+
 def build(sources, **variables):
     """Build the book; return the finished process, whose stdout holds everything it said."""
     environment = {
@@ -193,13 +199,28 @@ def built(sources, **variables):
     process = build(sources, **variables)
     if process.returncode:
         pytest.fail(f"the book does not build:\n{process.stdout}", pytrace=False)
-    return sources / "_build" / "html"
+    return html(sources)
 
 
 @pytest.fixture(scope="session")
-def known(tmp_path_factory):
-    """The site as GitHub builds it."""
-    return built(copy_sources(tmp_path_factory.mktemp("known") / "book"), **REPOSITORY)
+def known(tmp_path_factory, pytestconfig):
+    """The site as GitHub builds it, once for all processes; no test may change it."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(pytestconfig, "workerinput"):
+        folder = folder.parent  # that of all of xdist's processes
+    report = folder / "known.txt"
+    try:
+        sources = copy_sources(folder / "known")
+    except FileExistsError:  # another process builds it, or has built it
+        end = time.monotonic() + 600
+        while not report.exists() and time.monotonic() < end:
+            time.sleep(0.2)
+    else:
+        process = build(sources, **REPOSITORY)
+        write_whole(report, process.stdout if process.returncode else "")
+    if complaints := report.read_text(encoding="utf-8"):
+        pytest.fail(f"the book does not build:\n{complaints}", pytrace=False)
+    return html(folder / "known")
 
 
 def page_names(site):
