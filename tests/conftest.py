@@ -1,6 +1,7 @@
 """Settings shared by all tests."""
 
 import functools
+import gc
 import http.server
 import os
 import shutil
@@ -69,6 +70,20 @@ def run_or_skip(source, runtest):
     if missing:
         pytest.skip(f"this section was not run: pip does not reach {missing}")
     runtest()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector from the frameworks' millions of objects, which stay to the end.
+
+    It would go through them several times while they are imported, and again in many tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):
@@ -173,7 +188,8 @@ def build(sources, **variables):
     environment = {
         k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "SITE_"))
     }
-    program = "from jupyter_book.cli.main import main; main()"  # it has no __main__
+    # It has no __main__; and a third of its time is Python's search for garbage.
+    program = "import gc; gc.disable(); from jupyter_book.cli.main import main; main()"
     command = [
         sys.executable,
         "-c",
