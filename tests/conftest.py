@@ -86,8 +86,31 @@ def pytest_collection():
         gc.enable()
 
 
+# Longest first, so that no process is left alone with one of them at the end. The first builds the
+# site, the second does not need it.
+LONGEST = (
+    "test_site",
+    "test_pytorch",
+    "test_accessibility",
+    "test_explorer",
+    "test_torch_to_keras",
+    "test_keras_models",
+    "test_port_any_layer",
+    "test_search",
+    "test_audit_page",
+    "test_release",
+)
+
+
+def rank(item):
+    """When the file of a test is run; notebooks and files alike keep their order otherwise."""
+    stem = item.path.stem
+    return LONGEST.index(stem) if stem in LONGEST else len(LONGEST)
+
+
 def pytest_collection_modifyitems(items):
-    """Skip chapter 15 and sections of chapter 13 whose files cannot be had."""
+    """Skip chapter 15 and sections of chapter 13 whose files cannot be had; longest files first."""
+    items.sort(key=rank)
     cells = [item for item in items if item.path.name.startswith("15-")]
     _, missing = mediapipe_wheel() if cells else (None, None)
     if missing:
