@@ -1,12 +1,14 @@
 """Settings shared by all tests."""
 
 import functools
+import gc
 import http.server
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 from unittest import mock
@@ -14,7 +16,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from notebooks import load
+from notebooks import load, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,8 +72,45 @@ def run_or_skip(source, runtest):
     runtest()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector from the frameworks' millions of objects, which stay to the end.
+
+    It would go through them several times while they are imported, and again in many tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+# Longest first, so that no process is left alone with one of them at the end. The first builds the
+# site, the second does not need it.
+LONGEST = (
+    "test_site",
+    "test_pytorch",
+    "test_accessibility",
+    "test_explorer",
+    "test_torch_to_keras",
+    "test_keras_models",
+    "test_port_any_layer",
+    "test_search",
+    "test_audit_page",
+    "test_release",
+)
+
+
+def rank(item):
+    """When the file of a test is run; notebooks and files alike keep their order otherwise."""
+    stem = item.path.stem
+    return LONGEST.index(stem) if stem in LONGEST else len(LONGEST)
+
+
 def pytest_collection_modifyitems(items):
-    """Skip chapter 15 and sections of chapter 13 whose files cannot be had."""
+    """Skip chapter 15 and sections of chapter 13 whose files cannot be had; longest files first."""
+    items.sort(key=rank)
     cells = [item for item in items if item.path.name.startswith("15-")]
     _, missing = mediapipe_wheel() if cells else (None, None)
     if missing:
@@ -162,12 +201,18 @@ def copy_sources(folder):
     return folder
 
 
+def html(sources):
+    """The folder of the pages of a book that was built."""
+    return sources / "_build" / "html"
+
+
 def build(sources, **variables):
     """Build the book; return the finished process, whose stdout holds everything it said."""
     environment = {
         k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "SITE_"))
     }
-    program = "from jupyter_book.cli.main import main; main()"  # it has no __main__
+    # It has no __main__; and a third of its time is Python's search for garbage.
+    program = "import gc; gc.disable(); from jupyter_book.cli.main import main; main()"
     command = [
         sys.executable,
         "-c",
@@ -193,13 +238,28 @@ def built(sources, **variables):
     process = build(sources, **variables)
     if process.returncode:
         pytest.fail(f"the book does not build:\n{process.stdout}", pytrace=False)
-    return sources / "_build" / "html"
+    return html(sources)
 
 
 @pytest.fixture(scope="session")
-def known(tmp_path_factory):
-    """The site as GitHub builds it."""
-    return built(copy_sources(tmp_path_factory.mktemp("known") / "book"), **REPOSITORY)
+def known(tmp_path_factory, pytestconfig):
+    """The site as GitHub builds it, once for all processes; no test may change it."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(pytestconfig, "workerinput"):
+        folder = folder.parent  # that of all of xdist's processes
+    report = folder / "known.txt"
+    try:
+        sources = copy_sources(folder / "known")
+    except FileExistsError:  # another process builds it, or has built it
+        end = time.monotonic() + 600
+        while not report.exists() and time.monotonic() < end:
+            time.sleep(0.2)
+    else:
+        process = build(sources, **REPOSITORY)
+        write_whole(report, process.stdout if process.returncode else "")
+    if complaints := report.read_text(encoding="utf-8"):
+        pytest.fail(f"the book does not build:\n{complaints}", pytrace=False)
+    return html(folder / "known")
 
 
 def page_names(site):
@@ -258,6 +318,32 @@ def axe_core():
     return Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
+# Contrast is three quarters of axe's time. Texts of the same colour and letters, in the same
+# classes on the same grounds all the way up, have the same: one of each on a page is weighed.
+ONE_OF_EACH_LOOK = """() => {
+  const PLAIN = ",rgba(0, 0, 0, 0),none,1,static,none,normal";
+  const grounds = new Map(), seen = new Set();
+  const ground = (e) => {
+    if (!e) return "";
+    if (!grounds.has(e)) {
+      const style = getComputedStyle(e);
+      const own = [e.getAttribute("class"), style.backgroundColor, style.backgroundImage,
+        style.opacity, style.position, style.filter, style.mixBlendMode].join();
+      grounds.set(e, ground(e.parentElement) + (own == PLAIN ? "" : "/" + own));
+    }
+    return grounds.get(e);
+  };
+  for (const e of document.querySelectorAll("body *")) {
+    const style = getComputedStyle(e);
+    const text = [...e.childNodes].some((node) => node.nodeType == 3 && node.data.trim());
+    const look = [e.localName, text, style.color, style.fontSize, style.fontWeight,
+      style.textShadow, style.visibility, style.display, ground(e)].join();
+    e.toggleAttribute("data-weighed", !seen.has(look));
+    seen.add(look);
+  }
+  axe.configure({rules: [{id: "color-contrast", selector: "[data-weighed]"}]});
+}"""
+
 AXE = """(rules) => axe.run(document, {
   preload: false,
   ...rules == "colours"
@@ -275,6 +361,8 @@ def axe_objections(page, rules="all"):
     Its rules are "all", those about "structure", or those about "colours".
     """
     page.evaluate(axe_core())
+    if rules != "structure":
+        page.evaluate(ONE_OF_EACH_LOOK)
     violations, incomplete, passes = page.evaluate(AXE, rules)
     assert passes > 15 or (rules == "colours" and passes == 1)
     return [

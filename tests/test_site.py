@@ -301,6 +301,12 @@ ON_A_LAPTOP = """() => {
 }"""
 
 
+@functools.cache
+def compressed_size(file):
+    """How many bytes of a file travel to the browser."""
+    return len(gzip.compress(file.read_bytes()))
+
+
 def test_a_browser_loads_every_page(known, chromium, address):
     """No request leaves the site, nothing fails or moves, no page is heavy or too wide.
 
@@ -340,7 +346,7 @@ def test_a_browser_loads_every_page(known, chromium, address):
         for url in requests:
             if url.startswith(address):
                 file = known / unquote(urlsplit(url).path).lstrip("/")
-                weights[name] += len(gzip.compress(file.read_bytes()))
+                weights[name] += compressed_size(file)
             elif not url.startswith("data:"):
                 complain(f"leaves the site: {url}")
         if not 0 < weights[name] <= budget:
