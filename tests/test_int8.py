@@ -168,7 +168,30 @@ def test_a_computed_fill_and_a_reflection():
     assert chapter.find_fill_pads(model) == []
 
 
-@pytest.mark.parametrize("model", [b"nonsense", b"", "a path", None])
+def test_a_fill_behind_a_cast_and_in_a_file(tmp_path):
+    """Constant's value_float, Cast and Identity are looked through; a path is read."""
+    for fill in (0.0, -1000.0):
+        model = onnx_pool([0, 1, 1, 1], fill)
+        name = model.graph.initializer.pop(1).name
+        model.graph.node[0].input[2] = "cast"
+        make = helper.make_node
+        nodes = [make("Constant", [], [name], value_float=fill)]
+        nodes.append(make("Identity", [name], ["same"]))
+        nodes.append(make("Cast", ["same"], ["cast"], to=TensorProto.FLOAT))
+        for node in reversed(nodes):
+            model.graph.node.insert(0, node)
+        onnx.checker.check_model(model)
+        path = tmp_path / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        wanted = [("Pad", fill)] if fill else []
+        for way in (model, path, str(path)):
+            assert chapter.find_fill_pads(way) == wanted
+
+
+BROKEN = b"\0\0\0\0TFL3" + bytes(20)
+
+
+@pytest.mark.parametrize("model", [b"nonsense", b"", BROKEN, None])
 def test_what_is_no_model(model):
     """The argument is named."""
     with pytest.raises(ValueError, match="model must be"):
@@ -201,6 +224,11 @@ def test_padded_max_pool_against_pytorch():
         ({"kernel_size": 3, "padding": -1}, "padding must be"),
         ({"kernel_size": 3, "padding": True}, "padding must be"),
         ({"kernel_size": 3, "padding": (0.5, 0)}, "padding must be"),
+        ({"kernel_size": 3, "padding": (1,)}, "padding must be one integer or two"),
+        (
+            {"kernel_size": 3, "padding": (1, 1, 1)},
+            "padding must be one integer or two",
+        ),
         ({"kernel_size": 0}, "kernel_size must be"),
         ({"kernel_size": 3, "stride": 0}, "stride must be"),
         ({"kernel_size": 9}, "x must have"),
@@ -210,6 +238,13 @@ def test_padded_max_pool_refuses(arguments, message):
     """By name and value."""
     with pytest.raises(ValueError, match=message):
         chapter.padded_max_pool(np.zeros((1, 6, 6, 1), "float32"), **arguments)
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], np.zeros((6, 6, 1), "float32")])
+def test_padded_max_pool_refuses_another_rank(x):
+    """A list has no shape."""
+    with pytest.raises(ValueError, match=r"x must have shape \(N, H, W, C\)"):
+        chapter.padded_max_pool(x, 3)
 
 
 def test_padded_max_pool_refuses_an_open_size():

@@ -88,7 +88,10 @@ def test_nothing_is_missing_and_nothing_is_idle(file):
         ("same_torch.py", "max_pool2d_same avg_pool2d_same conv_transpose2d_same"),
         ("same_torch.py", "use_same_padding conv_same conv_transpose_same"),
         ("same_torch.py", "keras_to_torch"),
-        ("same_keras.py", "fold_zero_padding torch_to_keras graph_to_keras"),
+        (
+            "same_keras.py",
+            "fold_zero_padding torch_to_keras graph_to_keras padded_max_pool",
+        ),
     ],
 )
 def test_what_the_design_calls_public_is_there(file, names):
@@ -283,7 +286,7 @@ def test_the_site_offers_it(known, file):
     section = page.select_one("section#one-file-to-take-away")
     (link,) = [a for a in section.select("a.internal") if a.get_text() == file]
     assert (sheet.parent / link["href"]).resolve() == known / file
-    chapters = {"same_torch.py": (5, 8, 9, 10, 11), "same_keras.py": (6, 11)}[file]
+    chapters = {"same_torch.py": (5, 8, 9, 10, 11), "same_keras.py": (6, 11, 17)}[file]
     for number in chapters:
         path = known / "notebooks" / f"{find_chapters([f'{number:02}'])[0].stem}.html"
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")

@@ -70,7 +70,13 @@ model = use_same_padding(model)  # a port whose layers were 'same' in Keras""",
         "Keras",
         ("keras", "tensorflow", "numpy"),
         ("torch",),
-        [*LAW, "fold_zero_padding", "torch_to_keras", "graph_to_keras"],
+        [
+            *LAW,
+            "fold_zero_padding",
+            "torch_to_keras",
+            "graph_to_keras",
+            "padded_max_pool",
+        ],
         """\
 from same_keras import fold_zero_padding, torch_to_keras
 
