@@ -197,6 +197,21 @@ def check_fold_zero_padding(fold_zero_padding):
         assert np.array_equal(y, before) and np.array_equal(y, wanted) == folded
 
 
+def check_padded_max_pool(padded_max_pool):
+    """Maxima of the windows that begin p cells before the input, where a 0 would win."""
+    x = rng.integers(-99, 0, (2, 9, 11, 3)).astype("float32")
+    for (kh, kw), (sh, sw), (top, left) in (
+        ((3, 3), (2, 2), (1, 1)),
+        ((5, 4), (3, 1), (1, 0)),
+    ):
+        pads = (0, 0), (top, top), (left, left), (0, 0)
+        padded = np.pad(x, pads, constant_values=-np.inf)
+        read = np.lib.stride_tricks.sliding_window_view(padded, (kh, kw), (1, 2))
+        wanted = read[:, ::sh, ::sw].max((-2, -1))
+        y = padded_max_pool(x, (kh, kw), (sh, sw), (top, left))
+        assert np.array_equal(np.asarray(y), wanted)
+
+
 def check_needs(package, function, *arguments):
     """Without the other framework, an ImportError that names it and the function."""
     try:
@@ -243,6 +258,7 @@ CHECKS = {
     "use_same_padding": check_use_same_padding,
     "keras_to_torch": lambda f: check_needs("keras", f, KerasLayer()),
     "fold_zero_padding": check_fold_zero_padding,
+    "padded_max_pool": check_padded_max_pool,
     "torch_to_keras": lambda f: check_needs("torch", f, None),
     "graph_to_keras": lambda f: check_needs("torch", f, None, (None, None, 3)),
 }
