@@ -56,8 +56,7 @@ function query(row) {
 /** The pads of a row, "0, 1" or of each axis, and the file’s word for them. */
 function paddingOf({ pads, declared, kind }) {
   if (!pads) return "?";
-  const texts = pads.map((pair) => (pair ? pair.join(", ") : "by size"));
-  const text = texts.every((one) => one === texts[0]) ? texts[0] : texts.map((one) => `(${one})`).join(" ");
+  const text = brief(pads.map((pair) => (pair ? pair.join(", ") : "by size")), "; ");
   return [kind === "conv_transpose" ? `crops ${text}` : text, ...(/^(pads|valid)/i.test(declared) ? [] : [make("small", declared)])];
 }
 
@@ -104,15 +103,12 @@ function summary(file, rows, skipped) {
   const far = rows.map(({ shift_pixels: pixels }) => Math.max(0, ...(pixels || [])));
   const most = Math.max(0, ...far);
   if (!all) return sentence("no-layer", file);
-  if (all === agree) return sentence("no-matter", file, all);
-  const are = (number) => `${number} ${number === 1 ? "is" : "are"}`;
-  const many = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   return [
-    sentence("matter", file, all - agree, many(all, "layer"), are(count((row) => row.same === true) - agree), count((row) => row.symmetric === true) - agree),
+    sentence("matter", file, all - agree, all, count((row) => row.same === true) - agree, count((row) => row.symmetric === true) - agree),
     sizes && sentence("by-size", sizes),
-    unknown && sentence("unknown", are(unknown)),
-    most && sentence("farthest", many(Math.round(most * 100) / 100, "input pixel"), rows[far.indexOf(most)].name),
-    skipped && sentence("skipped", many(skipped, "part")),
+    unknown && sentence("unknown", unknown),
+    most && sentence("farthest", Math.round(most * 100) / 100, rows[far.indexOf(most)].name),
+    skipped && sentence("skipped", skipped),
   ].filter(Boolean).join(" ");
 }
 
