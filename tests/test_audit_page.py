@@ -1264,6 +1264,9 @@ def test_a_phone_shows_the_verdicts_beside_whole_names(visit):
     lines = page.locator("tbody th").evaluate_all(heights)
     assert set(lines) == {1} and len(lines) > 5
     assert max(page.locator("thead th:nth-child(4)").evaluate_all(edges)) <= 360
+    give(page, "note.keras", keras_file(SMALL))
+    note = page.locator("tbody small", has_text="never wins a maximum")
+    assert 0 < max(note.evaluate_all(edges)) <= 180  # under the layer's name
 
 
 def test_the_keyboard_does_all(visit):

@@ -80,12 +80,11 @@ function line(row, i) {
   const name = row.name.length > 60 ? `${row.name.slice(0, 25)}…${row.name.slice(-33)}` : row.name;
   const parts = (name || `${i}`).split(/(?<=[/._:;-])/).flatMap((part, j) => (j ? [make("wbr", []), part] : part));
   const title = make("th", address ? make("a", parts, { href: root.dataset.explorer + address, title: `${row.name}: open in the explorer` }) : parts, { scope: "row" });
-  title.append(make("small", row.type));
+  title.append(make("small", row.type), ...(row.note ? [make("small", sentence(...[row.note].flat()))] : []));
   const { kernel_size: k, stride, dilation } = row;
   const window = k ? `${times(k, true)} / ${times(stride, true)}${Math.max(...dilation) > 1 ? `, d ${times(dilation, true)}` : ""}` : "?";
   const [same, even, lower] = [row.same, row.symmetric, row.lower].map((one) => make("td", word(one), one === false ? { class: "is-no" } : {}));
-  const more = row.note ? [make("small", sentence(...[row.note].flat()))] : [];
-  return make("tr", [title, same, even, ...[moved(row), times(row.input_size), window, [paddingOf(row), more].flat()].map((text) => make("td", text)), lower], agrees(row) ? { class: "agrees" } : {});
+  return make("tr", [title, same, even, ...[moved(row), times(row.input_size), window, paddingOf(row)].map((text) => make("td", text)), lower], agrees(row) ? { class: "agrees" } : {});
 }
 
 /** A sentence of the markup, and what stands for every "…" in it. */
