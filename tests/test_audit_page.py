@@ -686,6 +686,115 @@ def test_a_dense_layer_behind_a_pad_is_looked_through(ask, chapter, tmp_path):
                 assert row["same"] is None and "stands before it" in row["note"]
 
 
+def onnx_file(nodes, size, **constants):
+    """Return an ONNX model of nodes (type, inputs, output, attributes) from x to y."""
+    from onnx import helper, numpy_helper
+
+    made = [
+        helper.make_node(kind, read.split(), [to], **how)
+        for kind, read, to, how in nodes
+    ]
+    ends = [
+        [helper.make_tensor_value_info(name, 1, shape)]
+        for name, shape in (("x", [1, 3, *size]), ("y", None))
+    ]
+    arrays = [numpy_helper.from_array(np.array(v), k) for k, v in constants.items()]
+    graph = helper.make_graph(made, "g", *ends, arrays)
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset).SerializeToString()
+
+
+TWO_BY_TWO = {"strides": [2, 2]}
+MOVED = {  # nodes, what of x the layer reads, whether both audits say SAME, their note
+    "transposed": (
+        [
+            ("Pad", "x pads", "a", {}),
+            ("Transpose", "a", "b", {"perm": [0, 1, 3, 2]}),
+            ("Conv", "b w", "y", TWO_BY_TWO),
+        ],
+        lambda x: x.swapaxes(2, 3),
+        None,
+        "not judged: Pad",
+    ),
+    "zeros of a Concat": (
+        [
+            ("Concat", "x zeros", "a", {"axis": -1}),
+            ("Conv", "a w", "y", TWO_BY_TWO | {"pads": [0, 0, 1, 0]}),
+        ],
+        lambda x: x,
+        None,
+        "not judged: Concat",
+    ),
+    "channels of a Concat": (
+        [
+            ("Concat", "x x", "a", {"axis": 1}),
+            ("Conv", "a v", "y", TWO_BY_TWO | {"pads": [0, 0, 1, 1]}),
+        ],
+        lambda x: np.concatenate([x, x], 1),
+        True,
+        "",
+    ),
+    "flipped": (
+        [
+            ("Slice", "x from to axis step", "a", {}),
+            ("Conv", "a w", "y", TWO_BY_TWO | {"pads": [0, 0, 1, 1]}),
+        ],
+        lambda x: x[..., ::-1],
+        True,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_what_moves_cells_before_a_layer(ask, chapter, name):
+    """A transposition, a Concat, a flip: where the layer run is SAME, neither says no."""
+    tf = pytest.importorskip("tensorflow", reason="SAME was not executed")
+    from onnx.reference import ReferenceEvaluator
+
+    nodes, reads, verdict, note = MOVED[name]
+    weights = np.arange(54, dtype="float32").reshape(1, 6, 3, 3) % 7 - 3
+    cuts = {"from": [-1], "to": [-(2**31)], "axis": [3], "step": [-1]}
+    constants = {"w": weights[:, :3], "v": weights, "pads": np.array(BEHIND, np.int64)}
+    constants |= {key: np.array(value, np.int64) for key, value in cuts.items()}
+    for size in ((16, 16), (16, 20)):
+        constants["zeros"] = np.zeros((1, 3, size[0], 1), "float32")
+        data = onnx_file(nodes, size, **constants)
+        compare(ask, chapter, data)
+        for row in (*ask(data)["rows"], *chapter(data)):
+            assert row["same"] is verdict and row["note"].startswith(note), row
+        x = np.random.default_rng(0).integers(-9, 9, (1, 3, *size)).astype("float32")
+        (y,) = ReferenceEvaluator(data).run(None, {"x": x})
+        kernel = weights[:, : reads(x).shape[1]].transpose(2, 3, 1, 0)
+        same = tf.nn.conv2d(reads(x).transpose(0, 2, 3, 1), kernel, 2, "SAME")
+        assert np.array_equal(np.moveaxis(same, -1, 1), y)
+
+
+def test_a_pad_behind_which_the_axes_change_is_named(ask, chapter, tmp_path):
+    """Permute, keras.ops.transpose, Reshape: in .keras and .tflite, square or not."""
+    tf = pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
+    import keras
+
+    layers, ops = keras.layers, keras.ops
+    ways = (
+        layers.Permute((2, 1, 3)),
+        lambda x: ops.transpose(x, (0, 2, 1, 3)),
+        lambda x: layers.Reshape((*x.shape[2:0:-1], 3))(x),
+    )
+    cases = [*itertools.product(ways[:2], ((16, 16), (16, 20))), (ways[2], (16, 20))]
+    for way, size in cases:
+        inputs = keras.Input((*size, 3), batch_size=1)
+        x = way(layers.ZeroPadding2D(((0, 1), (0, 1)))(inputs))
+        model = keras.Model(inputs, layers.Conv2D(2, 3, 2)(x))
+        model.save(tmp_path / "model.keras")
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
+            data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        for file in (data, (tmp_path / "model.keras").read_bytes()):
+            assert compare(ask, chapter, file) == 1
+            for row in (*ask(file)["rows"], *chapter(file)):
+                assert row["same"] is None and "stands before it" in row["note"]
+
+
 def test_pools_that_round_up_into_the_padding_are_the_chapters(ask, chapter):
     """Their sizes are ONNX Runtime's in both, and both say so."""
     from onnx import helper
@@ -1101,16 +1210,18 @@ def test_a_dropped_file_is_read_and_only_the_last_counts(bare):
 
 
 def test_its_words_fit_what_it_found(bare):
-    """One is one; no link where the explorer would show another layer; of two files one."""
+    """Its counts; no link where the explorer would show another layer; of two files one."""
     conv = keras_layer("Conv2D", **CONV)
     page, links = bare, ".audit-result tbody a"
     inputs = keras_layer("InputLayer", batch_shape=[None, 8, 8, 3])
     text = give(page, "one.keras", keras_file(sequential(inputs, conv)))
-    assert "in 1 of 1 layer the rule matters. 1 is SAME" in text
-    assert "is 1 input pixel, at" in text and page.locator(links).count() == 1
+    assert (
+        "in 1 of 1 layers the rule matters. SAME and no symmetric padding: 1;" in text
+    )
+    assert "of the input: 1, at" in text and page.locator(links).count() == 1
     loop = keras_layer("ConvLSTM2D")
     text = give(page, "two.keras", keras_file(sequential(conv, loop)))
-    assert "of 2 layers" in text and "1 is unknown." in text
+    assert "of 2 layers" in text and "Unknown: 1." in text
     assert page.locator(links).count() == 0  # of an open size
     crop = keras_layer("Cropping2D", cropping=[[1, 0], [1, 0]])
     give(page, "crop.keras", keras_file(sequential(inputs, conv, crop)))
@@ -1153,6 +1264,9 @@ def test_a_phone_shows_the_verdicts_beside_whole_names(visit):
     lines = page.locator("tbody th").evaluate_all(heights)
     assert set(lines) == {1} and len(lines) > 5
     assert max(page.locator("thead th:nth-child(4)").evaluate_all(edges)) <= 360
+    give(page, "note.keras", keras_file(SMALL))
+    note = page.locator("tbody small", has_text="never wins a maximum")
+    assert 0 < max(note.evaluate_all(edges)) <= 180  # under the layer's name
 
 
 def test_the_keyboard_does_all(visit):

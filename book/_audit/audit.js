@@ -56,8 +56,7 @@ function query(row) {
 /** The pads of a row, "0, 1" or of each axis, and the file’s word for them. */
 function paddingOf({ pads, declared, kind }) {
   if (!pads) return "?";
-  const texts = pads.map((pair) => (pair ? pair.join(", ") : "by size"));
-  const text = texts.every((one) => one === texts[0]) ? texts[0] : texts.map((one) => `(${one})`).join(" ");
+  const text = brief(pads.map((pair) => (pair ? pair.join(", ") : "by size")), "; ");
   return [kind === "conv_transpose" ? `crops ${text}` : text, ...(/^(pads|valid)/i.test(declared) ? [] : [make("small", declared)])];
 }
 
@@ -81,12 +80,11 @@ function line(row, i) {
   const name = row.name.length > 60 ? `${row.name.slice(0, 25)}…${row.name.slice(-33)}` : row.name;
   const parts = (name || `${i}`).split(/(?<=[/._:;-])/).flatMap((part, j) => (j ? [make("wbr", []), part] : part));
   const title = make("th", address ? make("a", parts, { href: root.dataset.explorer + address, title: `${row.name}: open in the explorer` }) : parts, { scope: "row" });
-  title.append(make("small", row.type));
+  title.append(make("small", row.type), ...(row.note ? [make("small", sentence(...[row.note].flat()))] : []));
   const { kernel_size: k, stride, dilation } = row;
   const window = k ? `${times(k, true)} / ${times(stride, true)}${Math.max(...dilation) > 1 ? `, d ${times(dilation, true)}` : ""}` : "?";
   const [same, even, lower] = [row.same, row.symmetric, row.lower].map((one) => make("td", word(one), one === false ? { class: "is-no" } : {}));
-  const more = row.note ? [make("small", sentence(...[row.note].flat()))] : [];
-  return make("tr", [title, same, even, ...[moved(row), times(row.input_size), window, [paddingOf(row), more].flat()].map((text) => make("td", text)), lower], agrees(row) ? { class: "agrees" } : {});
+  return make("tr", [title, same, even, ...[moved(row), times(row.input_size), window, paddingOf(row)].map((text) => make("td", text)), lower], agrees(row) ? { class: "agrees" } : {});
 }
 
 /** A sentence of the markup, and what stands for every "…" in it. */
@@ -104,15 +102,12 @@ function summary(file, rows, skipped) {
   const far = rows.map(({ shift_pixels: pixels }) => Math.max(0, ...(pixels || [])));
   const most = Math.max(0, ...far);
   if (!all) return sentence("no-layer", file);
-  if (all === agree) return sentence("no-matter", file, all);
-  const are = (number) => `${number} ${number === 1 ? "is" : "are"}`;
-  const many = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   return [
-    sentence("matter", file, all - agree, many(all, "layer"), are(count((row) => row.same === true) - agree), count((row) => row.symmetric === true) - agree),
+    sentence("matter", file, all - agree, all, count((row) => row.same === true) - agree, count((row) => row.symmetric === true) - agree),
     sizes && sentence("by-size", sizes),
-    unknown && sentence("unknown", are(unknown)),
-    most && sentence("farthest", many(Math.round(most * 100) / 100, "input pixel"), rows[far.indexOf(most)].name),
-    skipped && sentence("skipped", many(skipped, "part")),
+    unknown && sentence("unknown", unknown),
+    most && sentence("farthest", Math.round(most * 100) / 100, rows[far.indexOf(most)].name),
+    skipped && sentence("skipped", skipped),
   ].filter(Boolean).join(" ");
 }
 

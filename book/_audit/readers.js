@@ -35,6 +35,11 @@ function spend(cost) {
   if (!(left >= 0)) fail("claims");
 }
 
+/** What `make` makes of 0, 1, ... below a length. */
+function listOf(length, make) {
+  return Array.from({ length }, (_, i) => make(i));
+}
+
 /** The text of some bytes, or how it begins. */
 function text(view, start, end) {
   const length = Math.min(end - start, 10000);
@@ -128,15 +133,13 @@ function constant(view, { dims, type: [type], ints, raw, floats }) {
   if (!(length <= FEW) || !(type in READ)) return undefined;
   const size = type === 7 ? 8 : 4;
   const [start, end] = raw[0] || [0, 0];
-  const given = raw.length ? Array.from({ length: Math.floor((end - start) / size) }, (_, i) =>
+  const given = raw.length ? listOf(Math.floor((end - start) / size), (i) =>
     READ[type](view, start + size * i)) : [...floats, ...ints];
   return given.length === length ? given : undefined;
 }
 
-const KEEP = words("Abs BatchNormalization Cast Ceil Clip CumSum DequantizeLinear Dropout Elu Erf Exp Floor Gelu"
-  + " GroupNormalization HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LRN LeakyRelu Log"
-  + " LogSoftmax LpNormalization Mish Neg Not PRelu QuantizeLinear Reciprocal Relu Round Selu Shrink Sigmoid Sign"
-  + " Softmax Softplus Softsign Sqrt Swish Tanh ThresholdedRelu");
+// Operators and layers of one cell, or of a cell and its neighbours in the channels; ONNX's and Keras's names.
+const KEEP = /^(abs|activ\w+|cast|ceil|clip|cumsum|(de)?quantizelinear|\w*dropout(\dD)?|\w*elu|erf|exp|floor|gaussian\w+|(hard)?s(igmoid|wish)|identity|log|(log)?softmax|lrn|mish|neg|\w*normalization|not|reciprocal|rescaling|round|shrink|sign|soft(plus|sign)|sqrt|tanh)$/i;
 const MERGE = words("Add Div Max Mean Min Mod Mul Pow Sub Sum Where");
 const WINDOWS = {
   Conv: ["conv", 1], ConvInteger: ["conv", 1], QLinearConv: ["conv", 3], MaxPool: ["max_pool"],
@@ -162,12 +165,12 @@ function words(list) {
 
 /** [[b, a], ...] of [b, b, ..., a, a, ...]. */
 function pairs(pads, rank = pads.length / 2) {
-  return Array.from({ length: rank }, (_, i) => [pads[i] || 0, pads[i + rank] || 0]);
+  return listOf(rank, (i) => [pads[i] || 0, pads[i + rank] || 0]);
 }
 
 /** Cells added, or cut off, along some of the axes. */
 function padding(rank, axes, pair, value = 0) {
-  const by = Array.from({ length: rank }, () => [0, 0]);
+  const by = listOf(rank, () => [0, 0]);
   axes.forEach((axis, i) => { by[axis < 0 ? axis + rank : axis] = pair(i) || [NaN, NaN]; });
   return { op: "pad", by, value };
 }
@@ -200,7 +203,7 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
     return node;
   }
   if (UNKNOWN.has(type)) return unknown("rule");
-  if (KEEP.has(type)) {
+  if (KEEP.test(type)) {
     const low = a.min ?? (value(1) || [])[0];
     return { op: "keep", positive: type === "Relu" || type === "Sigmoid" || (type === "Clip" && low >= 0) };
   }
@@ -218,7 +221,14 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
   if (type === "Slice" && shape) {
     const [starts, ends] = from[1] ? [value(1), value(2)] : [a.starts, a.ends];
     const axes = a.axes || (from[3] ? value(3) : (starts || []).map((_, i) => i));
-    if (!starts || !ends || !axes || (from[4] && !(value(4) || [0]).every((step) => step === 1))) return {};
+    const steps = from[4] ? value(4) : [1];
+    if (!starts || !ends || !axes || !steps) return {};
+    if (steps.some((step) => step !== 1)) {
+      return { op: "shape", lost: true, shape: shape.map((n, i) => {
+        const j = axes.findIndex((axis) => i === (axis < 0 ? axis + shape.length : axis));
+        return j < 0 || !n ? n : whole(sliced(n, starts[j], ends[j], steps[j])[1]);
+      }) };
+    }
     return padding(shape.length, axes, (i) => {
       const n = shape.at(axes[i]);
       const front = starts[i] < 0 ? n && starts[i] + n : starts[i];
@@ -249,7 +259,7 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
   if (type === "Unsqueeze" && shape && axes) {
     const rest = [...shape];
     const rank = rest.length + axes.length;
-    return { op: "shape", lost: true, shape: Array.from({ length: Math.min(8, rank) }, (_, i) => (has(i, rank) ? 1 : rest.shift() ?? null)) };
+    return { op: "shape", lost: true, shape: listOf(Math.min(8, rank), (i) => (has(i, rank) ? 1 : rest.shift() ?? null)) };
   }
   if (type === "Transpose" && a.perm) return { op: "shape", perm: a.perm, shape: shape && a.perm.map((i) => shape[i] ?? null) };
   if (type === "ConstantOfShape" && value(0)) return { op: "shape", shape: value(0).map(whole) };
@@ -264,6 +274,13 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
     return shape ? { op: "scale", factors: shape.slice(2).map(() => by) } : {};
   }
   return {};
+}
+
+/** The first of n cells that a slice takes, and how many it takes. */
+function sliced(n, start, end, step) {
+  const low = step < 0 ? -1 : 0;
+  const [first, last] = [start, end].map((i) => Math.max(low, Math.min(n + low, i < 0 ? i + n : i)));
+  return [first, Math.max(0, Math.ceil((last - first) / step)) || 0];
 }
 
 /** {numbers, dims} of a small constant made by a node: exporters compute the pads of a Pad so. */
@@ -290,12 +307,9 @@ function folded({ type, from, a }, shapes, values, filler) {
   }
   if (type === "Slice" && second && ends && (values.get(from[3]) || [0])[0] === 0 && dims[0] > 0) {
     const [rows] = dims, width = numbers.length / rows, [step] = steps || [1];
-    const place = (i, low, high) => Math.max(low, Math.min(high, i < 0 ? i + rows : i));
-    const back = step < 0;
-    const [from0, to0] = [second[0], ends[0]].map((i) => (back ? place(i, -1, rows - 1) : place(i, 0, rows)));
-    const found = [];
-    for (let i = from0; step && (back ? i > to0 : i < to0); i += step) found.push(...numbers.slice(i * width, (i + 1) * width));
-    return { numbers: found, dims: [found.length / width, ...dims.slice(1)] };
+    const [first, count] = sliced(rows, second[0], ends[0], step);
+    const taken = listOf(count, (i) => (first + i * step) * width);
+    return { numbers: taken.flatMap((at) => numbers.slice(at, at + width)), dims: [count, ...dims.slice(1)] };
   }
   return null;
 }
@@ -345,7 +359,7 @@ function onnx(view) {
 // Operator codes that matter: name, kind, slots of stride, kernel and dilation (rows first), of the
 // fused activation, and which inputs are the data and the weights. The slot of the padding is 0.
 const PICK = {
-  0: { slot: 0, op: "merge" }, 18: { slot: 0, op: "merge" }, 2: { slot: 1 },
+  0: { slot: 0, op: "merge" }, 18: { slot: 0, op: "merge" },
   1: { type: "AVERAGE_POOL_2D", op: "avg_pool", s: [2, 1], k: [4, 3], d: [], slot: 5 },
   3: { type: "CONV_2D", op: "conv", s: [2, 1], d: [5, 4], slot: 3, x: 0, w: 1 },
   4: { type: "DEPTHWISE_CONV_2D", op: "depthwise", s: [2, 1], d: [6, 5], slot: 4, x: 0, w: 1 },
@@ -354,6 +368,7 @@ const PICK = {
   132: { type: "CONV_3D", op: "conv", s: [1, 3, 2], d: [5, 7, 6], slot: 4, x: 0, w: 1, last: true },
   141: { type: "CONV_3D_TRANSPOSE", op: "conv_transpose", s: [1, 3, 2], d: [5, 7, 6], x: 2, w: 1, last: true },
   12: { type: "L2_POOL_2D", ...unknown("rule") },
+  2: { slot: 1, op: "concat", type: "CONCATENATION" }, 39: { op: "shape" },
   37: { op: "join" }, 38: { op: "split" }, 34: { op: "pad", type: "PAD" }, 60: { op: "pad", type: "PADV2" }, 100: { op: "pad", type: "MIRROR_PAD" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
   14: { positive: true, op: "keep" }, 19: { positive: true, op: "keep" }, 21: { positive: true, op: "keep" }, 152: { positive: true, op: "keep" },
 };
@@ -387,7 +402,7 @@ function tflite(view) {
   const vector = (table, i, read) => {
     const [at, length] = list(table, i, 4);
     spend(length);
-    return Array.from({ length }, (_, j) => read(at + 4 * j));
+    return listOf(length, (j) => read(at + 4 * j));
   };
   const name = (table, i) => {
     const [at, length] = list(table, i, 1);
@@ -417,7 +432,7 @@ function tflite(view) {
       const [width, take] = { 0: [4, (i) => view.getFloat32(i, true)], 2: [4, i32], 4: [8, i32], 9: [1, (i) => view.getInt8(i)] }[tensor.type] || [0];
       const [at, length] = list(buffers[tensor.buffer], 0, 1);
       if (!length || length > width * FEW) return undefined;
-      return Array.from({ length: Math.floor(length / width) }, (_, i) => take(at + width * i));
+      return listOf(Math.floor(length / width), (i) => take(at + width * i));
     };
     /** What a PADV2 writes: of int8, -∞ for the lowest, unless that stands for 0. */
     const written = (t) => {
@@ -454,6 +469,8 @@ function tflite(view) {
         const filler = code === 100 ? NaN : from.length > 2 ? written(from[2]) : 0;
         return { ...node, by: numbers && sides(numbers), value: numbers || code === 100 ? filler : undefined };
       }
+      if (code === 2) node.axis = integer(at, 0, 0);
+      if (code === 39) node.perm = constant(from[1]);
       if (code === 37 || code === 38) {
         return { ...node, by: constant(from[1]), pads: sides(constant(from[2]) || []) };
       }
@@ -536,7 +553,6 @@ async function inflate(stream, method) {
   return size > CONFIG ? fail("large-config") : found;
 }
 
-const KERAS_KEEP = /^(Activation|ReLU|LeakyReLU|PReLU|ELU|Softmax|\w*Dropout(\dD)?|\w*Normalization|Rescaling|Gaussian\w+|ActivityRegularization|Identity)$/;
 const KERAS_MERGE = words("Add Subtract Multiply Average Maximum Minimum");
 const POSITIVE = words("relu relu6 sigmoid");
 
@@ -546,7 +562,7 @@ function kerasNode(type, config, own, layer, module) {
   const [, before, rank, back] = /^(|Depthwise|Separable)Conv([123])D(Transpose)?$/.exec(type) || [];
   const [, pool, poolRank] = /^(Max|Average)Pooling([123])D$/.exec(type) || [];
   const axes = Number(rank || poolRank);
-  const spread = (value, fallback = 1) => Array.from({ length: axes }, (_, i) => [value].flat()[i] ?? [value].flat()[0] ?? fallback);
+  const spread = (value, fallback = 1) => listOf(axes, (i) => [value].flat()[i] ?? [value].flat()[0] ?? fallback);
   if (!own || type.startsWith("ConvLSTM")) {
     return LOOSE.test(type) && !/^(Global|Adaptive)/.test(type) ? unknown(own ? "loop" : "own-class") : {};
   }
@@ -574,7 +590,7 @@ function kerasNode(type, config, own, layer, module) {
   const numbers = [config.padding ?? config.cropping].flat(2);
   if (/^(ZeroPadding|Cropping)[123]D$/.test(type)) {
     const sign = config.cropping === undefined ? 1 : -1;
-    const pairs = Array.from({ length: Number(type.at(-2)) }, (_, i) => [0, 1].map((j) => sign * (numbers[2 * i + j] ?? numbers[0])));
+    const pairs = listOf(Number(type.at(-2)), (i) => [0, 1].map((j) => sign * (numbers[2 * i + j] ?? numbers[0])));
     const by = [[0, 0], ...(first ? [[0, 0], ...pairs] : [...pairs, [0, 0]])];
     return { op: "pad", by: by.flat().every(Number.isInteger) ? by : undefined, value: 0 };
   }
@@ -587,7 +603,9 @@ function kerasNode(type, config, own, layer, module) {
   if (/^UpSampling/.test(type)) return { op: "scale", first, factors: [config.size, config.size, config.size].flat() };
   if (KERAS_MERGE.has(type)) return { op: "merge", first };
   if (type === "Concatenate") return { op: "concat", first, axis: config.axis };
-  if (KERAS_KEEP.test(type)) {
+  if (type === "Permute") return { op: "shape", perm: [0, ...config.dims] };
+  if (type === "Transpose") return { op: "shape", perm: config.axes || [] };
+  if (KEEP.test(type)) {
     const positive = type === "ReLU" ? !config.negative_slope : type === "Activation" && POSITIVE.has(config.activation);
     return { op: "keep", first, positive };
   }

@@ -8,6 +8,7 @@ const NOTHING = { pads: null, count: null, shift: null, same: null, symmetric: n
 const RULES = ["same", "symmetric", "lower"];
 const ROW = new Set([22, 43, 70]); // TFLite's RESHAPE, SQUEEZE, EXPAND_DIMS
 const PASS = new Set([undefined, "keep", "merge", "concat", "shape"]);
+const sizesOf = (shape) => `${product(shape.filter(Boolean))} ${shape.filter((n) => !n).length}`; // in any order
 
 /** Whether a window of k taps from `start` on meets a cell from `low` to `high`: those it meets. */
 function met(start, low, high, { k, d }) {
@@ -83,7 +84,7 @@ function anySize(layer, axis) {
   if (s > 64) return { ...NOTHING, note: "stride" };
   const written = Array.isArray(layer.pad) ? layer.pad : [0, 0];
   const from = 4 * (effectiveKernelSize(k, d) + s) + 2 * (Math.abs(written[0]) + Math.abs(written[1]));
-  const all = Array.from({ length: s }, (_, r) => {
+  const all = listOf(s, (r) => {
     const n = from + ((r + 1 - from) % s + s) % s;
     return forward(layer, { ...axis, n });
   });
@@ -154,7 +155,7 @@ function shapeAfter(node, shapes) {
   if (!shape || shapes.some((one) => !one)) return undefined;
   if (op === "merge") {
     const rank = Math.max(...shapes.map((one) => one.length));
-    return Array.from({ length: rank }, (_, i) => {
+    return listOf(rank, (i) => {
       const sizes = shapes.map((one) => (i < rank - one.length ? 1 : one[i - rank + one.length]));
       return sizes.find((size) => size > 1) ?? (sizes.includes(null) ? null : 1);
     });
@@ -301,18 +302,26 @@ function audit(graph) {
       added = sides((i, j) => added[i][j] || pads[i][j] > 0);
       cut = sides(() => 0);
     }
-    const left = padFurtherUp(found.from);
-    return left && (!left.by || Number.isNaN(left.value) || along(left, node)[0].flat().some(Boolean)) ? { ...found, left } : found;
+    return { ...found, left: padFurtherUp(found.from, node) };
   }
 
-  /** The Pad that stands before a tensor with operators of one input between that leave its sizes as they are. */
-  function padFurtherUp(x) {
+  /**
+   * What stands before a tensor and may put cells around it: a Pad, with operators of one input between that make
+   * no cells and drop none, or a Concat along one of the layer's axes.
+   */
+  function padFurtherUp(x, node) {
+    let moved; // to other axes, or nobody knows
     for (let key = x, one = makers.get(x); one; one = makers.get(key)) {
-      if (one.op === "pad") return key !== x && !(one.by && none(one.by.flat())) ? one : null;
+      const { op, by } = one;
+      const after = shapes.get(key);
+      if (op === "pad") return key === x || by && (none(by.flat()) || !(moved ? by : along(one, node)[0]).flat().some(Boolean)) ? null : one;
+      if (op === "concat" && after && inside(after.map((_, i) => i), node).includes((one.axis + after.length) % after.length)) return one;
       const made = one.from.filter((name) => makers.has(name) && makers.get(name).from.length);
-      if (!PASS.has(one.op) || one.k || one.perm || made.length !== 1) return null;
-      if (!shapes.get(key) || `${shapes.get(key)}` !== `${shapes.get(made[0])}`) return null;
+      if (!PASS.has(op) || one.k || made.length !== 1) return null;
       [key] = made;
+      const before = shapes.get(key);
+      if (before && after && sizesOf(before) !== sizesOf(after)) return null;
+      moved ||= one.perm || !after || `${before}` !== `${after}`;
     }
     return null;
   }
