@@ -191,7 +191,7 @@ def test_a_fill_behind_a_cast_and_in_a_file(tmp_path):
 BROKEN = b"\0\0\0\0TFL3" + bytes(20)
 
 
-@pytest.mark.parametrize("model", [b"nonsense", b"", BROKEN, None])
+@pytest.mark.parametrize("model", [b"nonsense", b"", BROKEN, "a path", None])
 def test_what_is_no_model(model):
     """The argument is named."""
     with pytest.raises(ValueError, match="model must be"):
