@@ -214,6 +214,8 @@ def test_the_chapter_says_what_is_published():
                 networks[name].append(found[name])
             if "compiled" in part:
                 compiled.append(found["Conv2dSame"] / found["pad"])
+            if "static" in part:  # "the three networks compiled so are never slower"
+                assert found["Conv2dSame"] <= found["pad"]
             if "view" in found:
                 view.append(found["view"] > found["crop"])
     low, high, middle = spread(networks["Conv2dSame"])
@@ -226,6 +228,22 @@ def test_the_chapter_says_what_is_published():
     wanted.append(f"takes {low} to {high} times as long as padded first")
     wanted.append(f"slower than the crop in {sum(view)} of {len(view)}")
     assert [words for words in wanted if words not in text] == []
+
+
+def test_a_crop_in_training_costs_more_in_most_layers():
+    """And up to twice as much, says the chapter, of the published file."""
+    (data,) = (json.loads(p.read_text(encoding="utf-8")) for p in FILES)
+    largest = []
+    for part, result in data["parts"].items():
+        if part.startswith("layers") and "backward" in part:
+            found = {(r["what"], r["variant"]): r["ratio"][1] for r in result["rows"]}
+            pads = {
+                what: ratio for (what, name), ratio in found.items() if name == "pad"
+            }
+            ratios = [found[what, "crop"] / ratio for what, ratio in pads.items()]
+            assert sum(ratio > 1 for ratio in ratios) > len(ratios) / 2
+            largest.append(max(ratios))
+    assert len(largest) == 2 and f"{max(largest):.1f}" == "2.0"
 
 
 def spread(ratios):
