@@ -166,9 +166,11 @@ def geometric_means(rows, kind=lambda what: True):
 
 def layers_line(setting, rows):
     """Return a line of chapter 18's table of PyTorch's layers."""
-    means = geometric_means(rows)
+    means, count = geometric_means(rows), len({row["what"] for row in rows})
+    setting += "" if count == len(load("18").timed_layers()) else f", {count} layers"
     names = "Conv2dSame", "pad", "crop", "view", "enlarge"
-    return " | ".join([f"| {setting}", *(f"{means[n]:.2f}" for n in names)]) + " |"
+    cells = [f"{means[name]:.2f}" if name in means else "" for name in names]
+    return " | ".join([f"| {setting}", *cells]) + " |"
 
 
 def runtime_line(name, rows):
@@ -192,12 +194,32 @@ def test_the_chapter_says_what_is_published():
     (path,) = find_chapters(["18"])
     text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
     networks, wanted, compiled, view = {"pad": [], "Conv2dSame": []}, [], [], []
+    alone, small = [], []
+    depthwise = {
+        x.name for x in load("18").timed_layers() if x.groups > 1 and x.size < 56
+    }
     for part, result in data["parts"].items():
         kind, _, setting = part.partition(", ")
         if kind == "layers" and setting.startswith("PyTorch, "):
             wanted.append(
                 layers_line(setting.removeprefix("PyTorch, "), result["rows"])
             )
+            if "compiled" not in setting and "backward" not in setting:
+                alone.append(geometric_means(result["rows"])["Conv2dSame"])
+                if setting.endswith("batch 1"):  # and not bfloat16
+                    small += [
+                        row["ms"][1]
+                        for row in result["rows"]
+                        if row["what"] in depthwise and row["variant"] == "symmetric"
+                    ]
+            if "between" in setting:
+                stem = geometric_means(result["rows"], lambda what: "stem" in what)
+                rest = geometric_means(result["rows"], lambda what: "stem" not in what)
+                wanted.append(f"the stem at {stem['pad']:.2f}")
+                both = rest["pad"], rest["Conv2dSame"]
+                wanted.append(
+                    "pad is at {:.2f} and `Conv2dSame` at {:.2f}".format(*both)
+                )
         elif kind == "layers":
             name = setting.removesuffix(", batch 1")
             wanted.append(runtime_line(name, result["rows"]))
@@ -224,6 +246,10 @@ def test_the_chapter_says_what_is_published():
     )
     low, high, middle = spread(networks["pad"])
     wanted.append(f"with padding first {low} to {high}, the median {middle}")
+    low, high, _ = spread(alone)
+    wanted.append(f"a layer alone takes {low} to {high} times as long")
+    both = 1e3 * min(small), 1e3 * max(small)
+    wanted.append("lasts {:.0f} to {:.0f} microseconds".format(*both))
     low, high, _ = spread(compiled)
     wanted.append(f"takes {low} to {high} times as long as padded first")
     wanted.append(f"slower than the crop in {sum(view)} of {len(view)}")
@@ -244,6 +270,28 @@ def test_a_crop_in_training_costs_more_in_most_layers():
             assert sum(ratio > 1 for ratio in ratios) > len(ratios) / 2
             largest.append(max(ratios))
     assert len(largest) == 2 and f"{max(largest):.1f}" == "2.0"
+
+
+def test_compiled_between_two_layers_no_form_has_a_kernel_of_its_own():
+    """As many kernels as symmetric padding has, which has two; alone, one more each."""
+    from torch._inductor.utils import run_and_get_code
+
+    chapter = load("18")
+    (layer,) = (x for x in chapter.timed_layers() if x.name == bench.SMALL)
+    layer = layer._replace(size=8)
+    x, weight = bench.layer_data(layer, 1)
+    x = x.contiguous(memory_format=torch.channels_last)
+    forms = chapter.timed_forms(weight, layer)
+    found = {}
+    for name in ("symmetric", "pad", "crop", "Conv2dSame"):
+        for between in (False, True):
+            run = bench.compiled_form(forms[name], between, layer, weight)
+            with torch.no_grad():
+                _, codes = run_and_get_code(run, x)
+            count = sum(code.count("async_compile.cpp") for code in codes)
+            found.setdefault(name, []).append(count)
+    alone, between = found.pop("symmetric")
+    assert between == 2 and set(map(tuple, found.values())) == {(alone + 1, 2)}, found
 
 
 def spread(ratios):

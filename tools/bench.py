@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import warnings
 from pathlib import Path
 
@@ -30,7 +31,11 @@ from notebooks import ROOT, load, write_whole
 DATA = ROOT / "book" / "_data"
 PACKAGES = ("torch", "numpy", "onnxruntime", "openvino", "jax", "tensorflow", "keras")
 SECONDS = 10  # of timing, for a part
-ROUNDS = 300  # at most
+ROUNDS = 30  # at most
+# A compilation takes a second and more, so that of the 15 layers one of a kind is compiled.
+COMPILED = "MobileNetV2 stem", "MobileNetV2 56", "MobileNetV2 14", "ResNet 28"
+COMPILED += "U-Net down 128", "U-Net up 128"
+SMALL = "MobileNetV2 14"  # for the tests
 
 
 class NotEqual(AssertionError):
@@ -141,8 +146,45 @@ def layer_data(layer, batch, high=4):
     return x, integers(shape, 2, high)
 
 
-def torch_layers(chapter, layers, seconds, layout, batch, dtype, backward, device):
-    """Time the forms of chapter 18 on PyTorch's layers, each with the tensor they return."""
+def own_code(function):
+    """Return the function with a code of its own.
+
+    Dynamo keeps what it compiled by code, and asks the guards of all it has for one in turn.
+    """
+    code = function.__code__.replace()
+    return types.FunctionType(
+        code, function.__globals__, None, None, function.__closure__
+    )
+
+
+def compiled_form(form, between, layer, weight):
+    """Return a form compiled for a known size, alone or between two BatchNorm with ReLU6."""
+    import torch
+    import torch.nn.functional as F
+
+    def norm(channels):
+        zeros, ones = weight.new_zeros(channels), weight.new_ones(channels)
+        return lambda x: F.relu6(F.batch_norm(x, zeros, ones, ones, zeros, eps=0))
+
+    before, after = norm(layer.inputs), norm(layer.filters)
+
+    def alone(x):
+        return form(x)
+
+    def block(x):
+        return after(form(before(x)))
+
+    run = own_code(block if between else alone)
+    return torch.compile(run, dynamic=False, fullgraph=True)
+
+
+def torch_layers(
+    chapter, layers, seconds, layout, batch, dtype, backward, device, compiled=""
+):
+    """Time the forms of chapter 18 on PyTorch's layers, each with the tensor they return.
+
+    compiled may be "alone" or "between BatchNorm and ReLU6".
+    """
     import torch
 
     cases = {}
@@ -152,21 +194,23 @@ def torch_layers(chapter, layers, seconds, layout, batch, dtype, backward, devic
         x, weight = layer_data(layer, batch, high=1 if dtype == "bfloat16" else 4)
         x, weight = x.to(**how), weight.to(**how)
         forms = chapter.timed_forms(weight, layer, training=backward)
+        if compiled:
+            forms = {
+                name: compiled_form(forms[name], compiled != "alone", layer, weight)
+                for name in ("symmetric", "pad", "crop", "Conv2dSame")
+            }
         larger = chapter.image_of_floor(x, layer).contiguous(
             memory_format=how["memory_format"]
         )
-        with torch.no_grad():
-            found = {
-                name: form(x) for name, form in forms.items() if name != "symmetric"
-            }
+        images = {name: larger if name == "symmetric" else x for name in forms}
+        with torch.no_grad():  # the floor too, for a compiler
+            found = {name: form(images[name]) for name, form in forms.items()}
         arrays = {k: v.float().cpu().numpy() for k, v in found.items()}
-        check_equal(arrays, None, tolerance=0.02 if dtype == "bfloat16" else 0.0)
+        tolerance = 0.02 if dtype == "bfloat16" else 0.0
+        check_equal(arrays, "symmetric", tolerance)
+        run = run_backward if backward else run_forward
         cases[layer.name] = {
-            name: functools.partial(
-                run_backward if backward else run_forward,
-                form,
-                larger if name == "symmetric" else x,
-            )
+            name: functools.partial(run, form, images[name])
             for name, form in forms.items()
         }
         if backward:
@@ -579,8 +623,8 @@ def run_litert(tf, form, x, threads):
 def grid():
     """Return {part: (function, keyword arguments)}, in the order they are run.
 
-    Left out, for time: compiled layers alone (the networks show what a compiler fuses), bfloat16
-    in NCHW and in training, batch 8 of the runtimes and of ResNet-50, EfficientNet-B0 compiled.
+    Left out, for time: bfloat16 in NCHW and in training, batch 8 of the runtimes and of ResNet-50,
+    EfficientNet-B0 compiled; of the compiled layers all but channels last at batch 1.
     """
     parts = {}
     fixed = {"layout": "contiguous_format", "batch": 1, "dtype": "float32"}
@@ -597,6 +641,11 @@ def grid():
     ):
         how = fixed | changes
         parts[f"layers, PyTorch, {in_words(**how)}"] = torch_layers, how
+    for compiled in ("alone", "between BatchNorm and ReLU6"):
+        # Channels last, in which Inductor convolves: else it copies x and the result anyway.
+        how = fixed | last
+        words = f"compiled {compiled}, {in_words(**how)}"
+        parts[f"layers, PyTorch, {words}"] = torch_layers, how | {"compiled": compiled}
     many = ["symmetric", "pad", "crop", "view", "enlarge", "Conv2dSame"]
     few = ["symmetric", "pad", "Conv2dSame"]
     for name, size, settings in (
@@ -660,7 +709,11 @@ def run_part(part, seconds, small, threads, device):
         how["size"] = 32 if small else how["size"]
     else:
         layers = load("18").timed_layers()
-        how["layers"] = [layers[4]._replace(size=8)] if small else layers
+        if how.get("compiled"):
+            layers = [layer for layer in layers if layer.name in COMPILED]
+        if small:
+            layers = [layer._replace(size=8) for layer in layers if layer.name == SMALL]
+        how["layers"] = layers
     return function(seconds=seconds, **how)
 
 
