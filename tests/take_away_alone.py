@@ -5,8 +5,10 @@
 The expected values are written out here with NumPy, after TensorFlow's rule.
 """
 
+import contextlib
 import importlib
 import inspect
+import io
 import itertools
 import re
 import sys
@@ -212,6 +214,29 @@ def check_padded_max_pool(padded_max_pool):
         assert np.array_equal(np.asarray(y), wanted)
 
 
+def check_audit(_):
+    """SAME's layer and the padded one, at an even size: their rows, the cure, the cause."""
+    import keras
+    import torch
+
+    layer = keras.layers.Conv2D(6, 3, 2, "same", use_bias=False)
+    model = keras.Sequential([keras.Input((8, 8, 4)), layer])
+    port = torch.nn.Sequential(torch.nn.Conv2d(4, 6, 3, 2, padding=1, bias=False))
+    weight = rng.integers(-9, 10, (3, 3, 4, 6)).astype("float32")
+    layer.set_weights([weight])
+    port[0].weight.data = torch.from_numpy(weight.transpose(3, 2, 0, 1).copy())
+    rows = module.audit(model), module.audit(port, 8)
+    verdicts = [(row["same"], row["symmetric"]) for (row,) in rows]
+    assert verdicts == [(True, False), (False, True)], verdicts
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        module.print_audit(rows[1])
+    assert "8×8" in said.getvalue()
+    assert any(line.startswith("+ F.pad(") for line in module.fix(*rows))
+    x = integers(1, 8, 8, 4)
+    assert module.compare(model, port, x)["cause"] == "padding"
+    assert module.compare(model, model, x)["cause"] is None
+
+
 def check_needs(package, function, *arguments):
     """Without the other framework, an ImportError that names it and the function."""
     try:
@@ -261,6 +286,7 @@ CHECKS = {
     "padded_max_pool": check_padded_max_pool,
     "torch_to_keras": lambda f: check_needs("torch", f, None),
     "graph_to_keras": lambda f: check_needs("torch", f, None, (None, None, 3)),
+    **dict.fromkeys(["audit", "print_audit", "compare", "fix"], check_audit),
 }
 
 

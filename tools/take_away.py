@@ -1,9 +1,9 @@
-"""The book's public functions as two files to take away: same_torch.py and same_keras.py.
+"""The book's public functions as files to take away: same_torch.py, same_keras.py, same_audit.py.
 
-    python tools/take_away.py FOLDER   write both into FOLDER
+    python tools/take_away.py FOLDER   write them into FOLDER
 
-Each holds the functions for one framework and all that they use, word for word as their homes
-print them; there is no second text. `make book` puts them into the site's top folder.
+Each holds its functions and all that they use, word for word as their homes print them; there is
+no second text. `make book` puts them into the site's top folder.
 """
 
 import argparse
@@ -82,6 +82,17 @@ from same_keras import fold_zero_padding, torch_to_keras
 
 layer = torch_to_keras(module)  # a layer or Sequential of PyTorch, weights included
 model = fold_zero_padding(model)  # ZeroPadding2D + "valid" is "same" where equal""",
+    ),
+    "same_audit.py": File(
+        "Keras and PyTorch",
+        ("torch", "keras", "tensorflow", "numpy"),
+        (),
+        ["audit", "print_audit", "compare", "fix"],
+        """\
+from same_audit import audit, compare, print_audit
+
+print_audit(audit(model, 224))  # a model, .tflite (needs tflite) or .onnx (onnx)
+found = compare(model, port, x)  # the first layer whose values differ, and why""",
     ),
 }
 
@@ -249,6 +260,8 @@ def head(file, later, address):
     needs = listed([f"{name} {pins[name]}" for name in contents.packages])
     also = sorted({name for names in later.values() for name in names})
     packages = sorted({imported.package for imported in later})
+    only = f"\nOnly {listed(also)} need{'s' * (len(also) == 1)} " if later else ""
+    only += f"{listed(packages)} as well." if later else ""
     example = "\n".join(f"    {line}".rstrip() for line in contents.example.split("\n"))
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
     licence = licence[licence.rindex("MIT License") :].strip()
@@ -260,8 +273,7 @@ def head(file, later, address):
 The public functions of the book and what they use, word for word; above each stands the
 chapter that derives it and tests it. MIT licence, below.
 
-Tested with {needs}.
-Only {listed(also)} need{"s" * (len(also) == 1)} {listed(packages)} as well.
+Tested with {needs}.{only}
 
 {example}
 """

@@ -1,4 +1,4 @@
-"""The two files to take away, made by tools/take_away.py: in the site's top folder, and linked.
+"""The files to take away, made by tools/take_away.py: in the site's top folder, and linked.
 
 A page links them as if they lay beside it: `[same_torch.py](same_torch.py)`.
 """
