@@ -11,7 +11,8 @@
  *   or a list of it and of what stands for every "…" in it
  *   split join: TFLite's SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, by blocks, pads added or cropped
  *   keep merge concat scale shape: how shapes go through; without an op the file must know.
- * `first` says that channels come first, `positive` that no output is below 0.
+ * `first` says that channels come first; `low` whether outputs are below 0: false if none is, true if some
+ * surely are, "as" if that is as in the input, null if nobody knows; else rows.js says it by `op`.
  *
  * Weights are stepped over by their length. No length in the file is believed: every offset is
  * checked, each entry and letter read is paid from `left`, and whatever is wrong becomes an
@@ -139,7 +140,11 @@ function constant(view, { dims, type: [type], ints, raw, floats }) {
 }
 
 // Operators and layers of one cell, or of a cell and its neighbours in the channels; ONNX's and Keras's names.
-const KEEP = /^(abs|activ\w+|cast|ceil|clip|cumsum|(de)?quantizelinear|\w*dropout(\dD)?|\w*elu|erf|exp|floor|gaussian\w+|(hard)?s(igmoid|wish)|identity|log|(log)?softmax|lrn|mish|neg|\w*normalization|not|reciprocal|rescaling|round|shrink|sign|soft(plus|sign)|sqrt|tanh)$/i;
+const NEVER = /^(relu6?|(hard_?)?sigmoid|softmax|softplus|exp(onential)?|abs(olute)?|sqrt)$/i; // below 0
+const SIGN = /^(identity|linear|\w*dropout(\dD)?|gaussian\w+|(leaky_?r|[cegs]|)elu|(hard_?)?s(ilu|wish)|mish|softsign|tanh|dequantizelinear)$/i; // kept
+const NORM = /^(batch|layer|group|instance)norm/i;
+const KEEP = /^(activ\w+|cast|ceil|clip|cumsum|quantizelinear|\w*relu|erf|floor|log|logsoftmax|lrn|neg|\w*normalization|not|reciprocal|rescaling|round|shrink|sign)$/i;
+const MOVE = /^(transpose|permute|reshape|(un)?squeeze|flatten|split)$/i;
 const MERGE = words("Add Div Max Mean Min Mod Mul Pow Sub Sum Where");
 const WINDOWS = {
   Conv: ["conv", 1], ConvInteger: ["conv", 1], QLinearConv: ["conv", 3], MaxPool: ["max_pool"],
@@ -156,6 +161,16 @@ function product(sizes) {
 /** What reads windows in a way that is not known, and why. */
 function unknown(note) {
   return { op: "unknown", note };
+}
+
+/** `low` of an operator or activation. */
+function lowOf(name) {
+  return NEVER.test(name) ? false : SIGN.test(name) || MOVE.test(name) ? "as" : NORM.test(name) || undefined;
+}
+
+/** Whether an operator or layer is one of a cell. */
+function keeps(type) {
+  return [NEVER, SIGN, KEEP].some((names) => names.test(type));
 }
 
 /** A set of words. */
@@ -194,7 +209,7 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
       pad: { SAME_UPPER: "same", SAME_LOWER: "lower" }[auto] || (sizes ? "lower" : explicit), extra,
       declared: auto === "NOTSET" ? `pads ${explicit.flat().join(" ")}` : auto,
       ceil: a.ceil_mode === 1 && !auto.startsWith("SAME"), counted: a.count_include_pad === 1,
-      channels: op === "conv" ? weight[0] : null,
+      channels: op === "conv" ? weight[0] : null, ...(type === "QLinearConv" && { low: null }),
     };
     node.beyond = (n, i) => {
       if (sizes) return n && sizes[sizes.length - k.length + i] - (n - 1) * s[i];
@@ -203,10 +218,7 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
     return node;
   }
   if (UNKNOWN.has(type)) return unknown("rule");
-  if (KEEP.test(type)) {
-    const low = a.min ?? (value(1) || [])[0];
-    return { op: "keep", positive: type === "Relu" || type === "Sigmoid" || (type === "Clip" && low >= 0) };
-  }
+  if (keeps(type)) return { op: "keep", ...(type === "Clip" && (a.min ?? (value(1) || [])[0]) >= 0 && { low: false }) };
   if (MERGE.has(type)) return { op: "merge" };
   if (type === "Concat") return { op: "concat", axis: a.axis };
   if (type === "Pad") {
@@ -339,7 +351,7 @@ function onnx(view) {
     }
     if (type === "Constant" && a.value && a.value.dims) keep(to[0], a.value);
     else if (type === "Constant") values.set(to[0], [a.value_ints ?? a.value_int ?? a.value_floats ?? a.value_float].flat());
-    const node = { type, name: name[0] || to[0] || "", from, to, first: true };
+    const node = { type, name: name[0] || to[0] || "", from, to, first: true, low: domain ? null : lowOf(type) };
     if (domain && domain !== "ai.onnx") {
       return { ...node, lost: true, ...(LOOSE.test(type) && unknown(["domain", domain])) };
     }
@@ -370,8 +382,9 @@ const PICK = {
   12: { type: "L2_POOL_2D", ...unknown("rule") },
   2: { slot: 1, op: "concat", type: "CONCATENATION" }, 39: { op: "shape" },
   37: { op: "join" }, 38: { op: "split" }, 34: { op: "pad", type: "PAD" }, 60: { op: "pad", type: "PADV2" }, 100: { op: "pad", type: "MIRROR_PAD" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
-  14: { positive: true, op: "keep" }, 19: { positive: true, op: "keep" }, 21: { positive: true, op: "keep" }, 152: { positive: true, op: "keep" },
 };
+for (const code of [14, 19, 21, 25, 47, 75, 101, 152]) PICK[code] = { op: "keep", low: false }; // LOGISTIC, RELU, ...
+for (const code of [6, 22, 28, 39, 43, 98, 111, 117, 150]) PICK[code] = { ...PICK[code], low: "as" }; // RESHAPE, TANH, ...
 
 const INT8 = 9, LEAST = -128; // the type, and its lowest number
 
@@ -451,7 +464,7 @@ function tflite(view) {
       const made = tensors[to[0]] || {};
       const node = {
         code, name: made.name || "", type: pick.type, op: pick.op, from: keys(from), to: keys(to), note: pick.note,
-        positive: pick.positive || (pick.slot !== undefined && [1, 3].includes(byte(at, pick.slot))) || (made.type === INT8 && made.zero === LEAST),
+        low: (pick.slot !== undefined && [1, 3].includes(byte(at, pick.slot))) || (made.type === INT8 && made.zero === LEAST) ? false : pick.low,
       };
       const numbers = (slots) => slots.map((i) => integer(at, i, 1));
       if (pick.op === "pad") {
@@ -554,7 +567,13 @@ async function inflate(stream, method) {
 }
 
 const KERAS_MERGE = words("Add Subtract Multiply Average Maximum Minimum");
-const POSITIVE = words("relu relu6 sigmoid");
+
+/** `low` of a Keras layer. */
+function kerasLow(type, { activation, negative_slope: slope, threshold }) {
+  const low = lowOf(activation ?? type);
+  if (type === "ReLU") return slope || threshold < 0 ? null : false;
+  return activation && type !== "Activation" ? (low ?? null) && true : low;
+}
 
 /** What a Keras layer does, in the words above. */
 function kerasNode(type, config, own, layer, module) {
@@ -582,8 +601,7 @@ function kerasNode(type, config, own, layer, module) {
       return spread(more)[i] + (padding === "same" ? reach % 2 : reach);
     };
     const op = pool ? { Max: "max_pool", Average: "avg_pool" }[pool] : back ? "conv_transpose" : before ? "depthwise" : "conv";
-    const { activation } = config;
-    const node = { op, k, s, d, pad, first, beyond, declared: padding, channels: pool ? null : config.filters ?? null, positive: POSITIVE.has(activation) };
+    const node = { op, k, s, d, pad, first, beyond, declared: padding, channels: pool ? null : config.filters ?? null };
     if (op !== "conv" || !(config.groups > 1)) return node;
     return { ...node, read: (shapes) => ({ op: ((shapes.get(layer.from[0]) || []).at(first ? 1 : -1)) === config.groups ? "depthwise" : op }) };
   }
@@ -605,10 +623,7 @@ function kerasNode(type, config, own, layer, module) {
   if (type === "Concatenate") return { op: "concat", first, axis: config.axis };
   if (type === "Permute") return { op: "shape", perm: [0, ...config.dims] };
   if (type === "Transpose") return { op: "shape", perm: config.axes || [] };
-  if (KEEP.test(type)) {
-    const positive = type === "ReLU" ? !config.negative_slope : type === "Activation" && POSITIVE.has(config.activation);
-    return { op: "keep", first, positive };
-  }
+  if (keeps(type)) return { op: "keep", first };
   return { first };
 }
 
@@ -646,7 +661,7 @@ function keras(model) {
     const node = { type, name, from, to: [key], given };
     const told = (layer.build_config || {}).input_shape;
     if (from.length === 1) learn(from[0], told);
-    nodes.push(Object.assign(node, kerasNode(type, config, own, node, layer.module ?? "")));
+    nodes.push(Object.assign(node, { low: own ? kerasLow(type, config) : null }, kerasNode(type, config, own, node, layer.module ?? "")));
     return [key];
   }
 

@@ -7,8 +7,6 @@ const STEPS = 1e5; // windows looked at along one axis
 const NOTHING = { pads: null, count: null, shift: null, same: null, symmetric: null, lower: null };
 const RULES = ["same", "symmetric", "lower"];
 const ROW = new Set([22, 43, 70]); // TFLite's RESHAPE, SQUEEZE, EXPAND_DIMS
-const PASS = new Set([undefined, "keep", "merge", "concat", "shape"]);
-const sizesOf = (shape) => `${product(shape.filter(Boolean))} ${shape.filter((n) => !n).length}`; // in any order
 
 /** Whether a window of k taps from `start` on meets a cell from `low` to `high`: those it meets. */
 function met(start, low, high, { k, d }) {
@@ -67,14 +65,15 @@ function forward({ pad, own, folded, zeros, op, ceil, counted, cut: [front, behi
   const half = even ? p : Math.floor((reach - 1) / 2);
   if (planned([half, half]).count === same.count) found.shift = half - low;
   if (!plan.count) return { ...found, same: null, symmetric: null, lower: null, note: "no-output" };
-  const inPool = op === "max_pool" ? zeros && folded : op === "avg_pool" && (counted ? written : folded);
-  const held = inPool ? reads(plan, inPool, axis) : false;
+  const inPool = op === "max_pool" ? zeros !== false && folded : op === "avg_pool" && (counted ? written : folded);
+  const held = inPool && reads(plan, inPool, axis) && (op === "avg_pool" || zeros);
   const mixed = op === "avg_pool" && folded && !counted && Math.max(...own) > 0 && reads(plan, folded, axis);
-  const not = (bad, value) => (bad ? false : bad === null ? null : value);
+  const not = (bad, value) => (bad ? false : value && bad === null ? null : value);
   found.same = not(held, equal(plan, same, axis));
   found.lower = not(held, equal(plan, planned([high, low]), axis));
   found.symmetric = not(op === "max_pool" ? held : mixed, even);
   if (held) found.note = op === "max_pool" ? "zeros" : "counted";
+  else if (held === null && found.same === null) found.note = "sign";
   return found;
 }
 
@@ -92,8 +91,8 @@ function anySize(layer, axis) {
   const found = { count: null, pads: one("pads"), shift: one("shift"), note: (all.find((each) => each.note) || {}).note };
   for (const rule of RULES) {
     const where = all.flatMap((each, r) => (each[rule] ? [r] : []));
-    found[rule] = where.length === s ? true : where.length ? `(n - 1) mod ${s} = ${where.join(", ")}`
-      : all.some((each) => each[rule] === null) ? null : false;
+    found[rule] = where.length === s ? true : all.some((each) => each[rule] === null) ? null
+      : where.length ? `(n - 1) mod ${s} = ${where.join(", ")}` : false;
   }
   return found;
 }
@@ -205,6 +204,7 @@ function audit(graph) {
   const shapes = new Map(graph.shapes);
   const jumps = new Map([...graph.open.keys()].map((key) => [key, []])); // [] is 1 along every axis
   const makers = new Map();
+  const facts = new Map([...graph.open.keys()].map((key) => [key, { low: true, edges: [] }]));
   const uses = new Map();
   for (const key of [...graph.ends, ...graph.ends, ...graph.nodes.flatMap(({ from }) => from)]) uses.set(key, (uses.get(key) || 0) + 1);
   const blocks = new Set(); // tensors between a split and its join
@@ -244,12 +244,42 @@ function audit(graph) {
     if (out) shapes.set(y, out);
     const ways = from.map((key) => jumps.get(key));
     const jump = layer ? layer.jump : ways.some((way) => way !== undefined) ? jumpAfter(node, inputs, ways, out) : undefined;
+    const known = learned(maker, inputs[0], out);
     for (const key of node.to) {
       makers.set(key, maker);
+      facts.set(key, known);
       if (jump !== undefined) jumps.set(key, jump);
     }
   }
   return rows;
+
+  /** What is known of a tensor, nothing of a constant. */
+  function fact(key) {
+    return facts.get(key) || {};
+  }
+
+  /**
+   * What is known of a node's outputs beside their shape: `low`, true, false or null, and by axis what may have put
+   * cells around them, `edges`; none for what is computed of constants.
+   */
+  function learned(node, before, after) {
+    const { op, by, perm, type } = node;
+    const several = op === "merge" || op === "concat";
+    const [first, ...others] = (several ? node.from : [node.x ?? node.from[0]]).map((key) => fact(key).low);
+    let { low = /pad|pool|merge|concat/.test(op) ? "as" : Boolean(node.k) || null } = node;
+    if (low === "as") low = others.some((one) => one !== first) || (op === "merge" && (first || !others.length || /^sub/i.test(type))) || (op === "pad" && !(node.value >= 0)) ? null : first;
+    else if (low && op === "depthwise" && first === false) low = null; // it may be a blur
+    if (node.k || op === "unknown") return { low, edges: [] };
+    const given = node.from.map((key) => fact(key).edges).filter(Boolean);
+    // Zeros in a sum, or beside others, are zeros if all are.
+    const all = (op === "concat" || /^(add|su[bm]|average|mean)/i.test(type)) && given.some((edges) => !edges.some(Boolean)) ? [] : given;
+    const old = (i) => all.map((edges) => edges[i]).find(Boolean);
+    const any = all.flat().find(Boolean);
+    const moved = !several && op !== "pad" && op !== "scale" && !(after && `${before}` === `${after}`);
+    const axis = node.axis < 0 ? node.axis + (before || []).length : node.axis;
+    const edge = (i) => (op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)) || i === axis ? node : perm ? old(perm[i]) : moved ? any : old(i));
+    return { low, edges: given.length ? listOf(8, edge) : undefined };
+  }
 
   /** Whether a node is a Pad whose numbers are no constants. */
   function isComputed(pad) {
@@ -284,46 +314,23 @@ function audit(graph) {
     const found = { from: x, pads: sides(() => 0), value: null };
     let cut = found.pads, added = sides((i, j) => own && own[i][j] > 0);
     let pad = makers.get(x);
-    for (; pad && pad.op === "pad"; pad = makers.get(pad.from[0])) {
+    for (; pad && pad.op === "pad" && pad.by; pad = makers.get(pad.from[0])) {
       const { by, value } = pad;
-      if (isComputed(pad)) return found;
-      if (!by || Number.isNaN(value)) return { ...found, left: pad };
       const [pads, elsewhere] = along(pad, node);
       const crop = none(by.flat());
-      if (by.flat().includes(NaN) || pads.length < node.k.length) return found;
-      if (!crop && !pads.flat().some(Boolean) || crop && elsewhere) return found;
+      if (by.flat().includes(NaN) || pads.length < node.k.length || (crop ? elsewhere : !pads.flat().some(Boolean))) break;
       cut = sides((i, j) => cut[i][j] + pads[i][j]);
       if (crop) continue; // it counts if a Pad stands before it
       const filler = value <= -3e38 && node.op === "max_pool" ? -Infinity : value;
       const good = own && !elsewhere && (filler === 0 || filler === -Infinity && node.op === "max_pool") && [null, filler].includes(found.value)
         && sides((i, j) => !(added[i][j] && Math.min(pads[i][j], cut[i][j] - pads[i][j]) < 0)).flat().every(Boolean);
-      if (!good) return { ...found, left: pad };
+      if (!good) break;
       Object.assign(found, { pads: sides((i, j) => found.pads[i][j] + cut[i][j]), value: filler, from: pad.from[0] });
       added = sides((i, j) => added[i][j] || pads[i][j] > 0);
       cut = sides(() => 0);
     }
-    return { ...found, left: padFurtherUp(found.from, node) };
-  }
-
-  /**
-   * What stands before a tensor and may put cells around it: a Pad, with operators of one input between that make
-   * no cells and drop none, or a Concat along one of the layer's axes.
-   */
-  function padFurtherUp(x, node) {
-    let moved; // to other axes, or nobody knows
-    for (let key = x, one = makers.get(x); one; one = makers.get(key)) {
-      const { op, by } = one;
-      const after = shapes.get(key);
-      if (op === "pad") return key === x || by && (none(by.flat()) || !(moved ? by : along(one, node)[0]).flat().some(Boolean)) ? null : one;
-      if (op === "concat" && after && inside(after.map((_, i) => i), node).includes((one.axis + after.length) % after.length)) return one;
-      const made = one.from.filter((name) => makers.has(name) && makers.get(name).from.length);
-      if (!PASS.has(op) || one.k || made.length !== 1) return null;
-      [key] = made;
-      const before = shapes.get(key);
-      if (before && after && sizesOf(before) !== sizesOf(after)) return null;
-      moved ||= one.perm || !after || `${before}` !== `${after}`;
-    }
-    return null;
+    const { edges = [] } = fact(found.from);
+    return { ...found, left: node.k.map((_, i) => edges[i + offset(node)]).find(Boolean) };
   }
 
   /** {row, shape, jump} of a layer with windows. */
@@ -334,8 +341,7 @@ function audit(graph) {
     const pad = value !== null;
     const { k, s, d } = node;
     const size = inside(shapes.get(source), node, k.length);
-    const maker = makers.get(source);
-    if (isComputed(maker)) return null;
+    if (isComputed(makers.get(source))) return null;
     const axes = k.map((_, i) => {
       const axis = { n: size[i], k: k[i], s: s[i], d: d[i], pool: node.op.endsWith("pool") };
       const cut = (node.cut || [])[i] || [0, 0];
@@ -345,7 +351,7 @@ function audit(graph) {
       const own = Array.isArray(node.pad) ? node.pad[i] : node.pad;
       const folded = pads[i];
       const layer = {
-        ...node, own: pad ? own : [0, 0], folded, cut, zeros: value === 0 && ![maker, makers.get(x)].some((one) => one && one.positive),
+        ...node, own: pad ? own : [0, 0], folded, cut, zeros: value === 0 && (fact(x).low ?? null),
         pad: pad ? [own[0] + folded[0], own[1] + folded[1]] : own,
       };
       return axis.n ? forward(layer, axis) : anySize(layer, axis);
