@@ -61,19 +61,18 @@ function forward({ pad, own, folded, zeros, op, ceil, counted, cut: [front, behi
   if (front || behind) plan.after = (plan.count - 1) * s + reach - n - plan.before;
   const p = plan.before;
   const even = p >= 0 && !(axis.pool && p > Math.floor(reach / 2)) && equal(plan, planned([p, p]), axis);
-  const found = { pads: [plan.before, plan.after], count: plan.count, shift: null, note: left };
+  const found = { ...NOTHING, pads: [plan.before, plan.after], count: plan.count, note: plan.count ? left : "no-output" };
   const half = even ? p : Math.floor((reach - 1) / 2);
   if (planned([half, half]).count === same.count) found.shift = half - low;
-  if (!plan.count) return { ...found, same: null, symmetric: null, lower: null, note: "no-output" };
-  const inPool = op === "max_pool" ? zeros !== false && folded : op === "avg_pool" && (counted ? written : folded);
-  const held = inPool && reads(plan, inPool, axis) && (op === "avg_pool" || zeros);
-  const mixed = op === "avg_pool" && folded && !counted && Math.max(...own) > 0 && reads(plan, folded, axis);
-  const not = (bad, value) => (bad ? false : value && bad === null ? null : value);
+  if (!plan.count) return found;
+  const inPool = op === "max_pool" ? folded : op === "avg_pool" && (counted ? written : folded);
+  const held = inPool && reads(plan, inPool, axis) && zeros;
+  const mixed = op === "avg_pool" && !counted && Math.max(...own) > 0 && reads(plan, folded, axis);
+  const not = (bad, value) => (bad ? false : value && bad == null ? null : value);
   found.same = not(held, equal(plan, same, axis));
   found.lower = not(held, equal(plan, planned([high, low]), axis));
   found.symmetric = not(op === "max_pool" ? held : mixed, even);
-  if (held) found.note = op === "max_pool" ? "zeros" : "counted";
-  else if (held === null && found.same === null) found.note = "sign";
+  if (held !== false) found.note = op;
   return found;
 }
 
@@ -202,9 +201,8 @@ function jumpAfter(node, shapes, jumps, out) {
 /** The rows of a graph. */
 function audit(graph) {
   const shapes = new Map(graph.shapes);
-  const jumps = new Map([...graph.open.keys()].map((key) => [key, []])); // [] is 1 along every axis
   const makers = new Map();
-  const facts = new Map([...graph.open.keys()].map((key) => [key, { low: true, edges: [] }]));
+  const facts = new Map([...graph.open.keys()].map((key) => [key, { low: true, edges: [], jump: [] }])); // [] is 1 along every axis
   const uses = new Map();
   for (const key of [...graph.ends, ...graph.ends, ...graph.nodes.flatMap(({ from }) => from)]) uses.set(key, (uses.get(key) || 0) + 1);
   const blocks = new Set(); // tensors between a split and its join
@@ -229,7 +227,7 @@ function audit(graph) {
       layer = windowRow(of);
       rows[of.row] = layer.row;
     }
-    const [pads, elsewhere] = op === "pad" && node.by && before && rows[before.row] && rows[before.row].kind !== "unknown" && uses.get(from[0]) === 1
+    const [pads, elsewhere] = op === "pad" && node.by && before && rows[before.row] && rows[before.row].kernel_size && uses.get(from[0]) === 1
       ? along(node, before) : [];
     if (pads && node.value === 0 && !elsewhere && none(pads.flat()) && pads.length === before.k.length) {
       maker = before; // a crop right behind a layer is part of it
@@ -242,13 +240,12 @@ function audit(graph) {
     const made = layer ? layer.shape : shapeAfter(node, inputs);
     const out = made && told && made.length === told.length ? made.map((n, i) => n ?? told[i]) : made || told;
     if (out) shapes.set(y, out);
-    const ways = from.map((key) => jumps.get(key));
+    const ways = from.map((key) => fact(key).jump);
     const jump = layer ? layer.jump : ways.some((way) => way !== undefined) ? jumpAfter(node, inputs, ways, out) : undefined;
-    const known = learned(maker, inputs[0], out);
+    const known = { jump, ...learned(maker, inputs[0], out) };
     for (const key of node.to) {
       makers.set(key, maker);
       facts.set(key, known);
-      if (jump !== undefined) jumps.set(key, jump);
     }
   }
   return rows;
@@ -263,27 +260,20 @@ function audit(graph) {
    * cells around them, `edges`; none for what is computed of constants.
    */
   function learned(node, before, after) {
-    const { op, by, perm, type } = node;
+    const { op, by, perm, from } = node;
     const several = op === "merge" || op === "concat";
-    const [first, ...others] = (several ? node.from : [node.x ?? node.from[0]]).map((key) => fact(key).low);
-    let { low = /pad|pool|merge|concat/.test(op) ? "as" : Boolean(node.k) || null } = node;
-    if (low === "as") low = others.some((one) => one !== first) || (op === "merge" && (first || !others.length || /^sub/i.test(type))) || (op === "pad" && !(node.value >= 0)) ? null : first;
-    else if (low && op === "depthwise" && first === false) low = null; // it may be a blur
-    if (node.k || op === "unknown") return { low, edges: [] };
-    const given = node.from.map((key) => fact(key).edges).filter(Boolean);
+    const [first, ...others] = (several ? from : [node.x ?? from[0]]).map((key) => fact(key).low);
+    let { low = node.k || perm || /pad|concat/.test(op) ? "as" : null } = node;
+    // A depthwise layer may be a blur.
+    if (low === "as") low = /^conv/.test(op) || (others.every((one) => one === first) && (first || op !== "depthwise") ? first : null);
+    const given = from.map((key) => fact(key).edges).filter(Boolean);
     // Zeros in a sum, or beside others, are zeros if all are.
-    const all = (op === "concat" || /^(add|su[bm]|average|mean)/i.test(type)) && given.some((edges) => !edges.some(Boolean)) ? [] : given;
-    const old = (i) => all.map((edges) => edges[i]).find(Boolean);
-    const any = all.flat().find(Boolean);
-    const moved = !several && op !== "pad" && op !== "scale" && !(after && `${before}` === `${after}`);
+    const kept = node.k || op === "unknown" || several && !given.every((edges) => edges.some(Boolean)) ? [] : given;
+    const old = (i) => kept.map((edges) => edges[i]).find(Boolean);
+    const moved = !several && !/pad|scale/.test(op) && !(after && `${before}` === `${after}`);
     const axis = node.axis < 0 ? node.axis + (before || []).length : node.axis;
-    const edge = (i) => (op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)) || i === axis ? node : perm ? old(perm[i]) : moved ? any : old(i));
-    return { low, edges: given.length ? listOf(8, edge) : undefined };
-  }
-
-  /** Whether a node is a Pad whose numbers are no constants. */
-  function isComputed(pad) {
-    return pad && pad.op === "pad" && pad.value === undefined;
+    return { low, edges: given[0] && listOf(8, (i) => (op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)) || i === axis ? node
+      : perm ? old(perm[i]) : moved ? kept.flat().find(Boolean) : old(i))) };
   }
 
   /**
@@ -297,7 +287,7 @@ function audit(graph) {
     const rowless = (key) => `${(shapes.get(key) || []).filter((_, i) => i !== 1)}`;
     const behind = row(makers.get(end)) || { from: [end] };
     const of = makers.get(behind.from && behind.from[0]);
-    if (!by || !of || !["conv", "depthwise"].includes(of.op) || `${of.s}` !== "1,1" || of.pad === "same") return undefined;
+    if (!by || !of || /pool|trans/.test(of.op) || `${of.s}` !== "1,1" || of.pad === "same") return undefined;
     const front = row(makers.get(of.x)) || { from: [of.x] };
     const split = makers.get(front.from && front.from[0]);
     if (!split || split.op !== "split" || `${split.by}` !== `${by}` || ![pads, split.pads].every(({ length }) => length === by.length)) return undefined;
@@ -330,7 +320,7 @@ function audit(graph) {
       cut = sides(() => 0);
     }
     const { edges = [] } = fact(found.from);
-    return { ...found, left: node.k.map((_, i) => edges[i + offset(node)]).find(Boolean) };
+    return { ...found, left: edges.slice(offset(node)).slice(0, node.k.length).find(Boolean) };
   }
 
   /** {row, shape, jump} of a layer with windows. */
@@ -341,7 +331,8 @@ function audit(graph) {
     const pad = value !== null;
     const { k, s, d } = node;
     const size = inside(shapes.get(source), node, k.length);
-    if (isComputed(makers.get(source))) return null;
+    const maker = makers.get(source);
+    if (maker && maker.op === "pad" && maker.value === undefined) return null; // its numbers are no constants
     const axes = k.map((_, i) => {
       const axis = { n: size[i], k: k[i], s: s[i], d: d[i], pool: node.op.endsWith("pool") };
       const cut = (node.cut || [])[i] || [0, 0];
@@ -351,13 +342,12 @@ function audit(graph) {
       const own = Array.isArray(node.pad) ? node.pad[i] : node.pad;
       const folded = pads[i];
       const layer = {
-        ...node, own: pad ? own : [0, 0], folded, cut, zeros: value === 0 && (fact(x).low ?? null),
+        ...node, own: pad ? own : [0, 0], folded, cut, zeros: node.op === "avg_pool" || value === 0 && fact(x).low,
         pad: pad ? [own[0] + folded[0], own[1] + folded[1]] : own,
       };
       return axis.n ? forward(layer, axis) : anySize(layer, axis);
     });
-    const from = jumps.get(source);
-    const jump = k.map((_, i) => at(from, i + offset(node)));
+    const jump = k.map((_, i) => at(fact(source).jump, i + offset(node)));
     const all = (key) => axes.map((axis) => axis[key]);
     const row = {
       name: node.name, type: node.type, kind: node.op, input_size: size, output_size: all("count"),
