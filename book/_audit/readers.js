@@ -141,7 +141,7 @@ function constant(view, { dims, type: [type], ints, raw, floats }) {
 
 // Operators and layers of one cell, or of a cell and its neighbours in the channels; ONNX's and Keras's names.
 // Of the first group no output is below 0; of the second it is where the input is; of the third some are.
-const KEEP = /^(?:(relu6?|(?:hard_?)?sigmoid|softmax|softplus|exp|abs|sqrt)|(identity|linear|\w*dropout(?:\dD)?|(?!th)\w*(?:elu|ilu|ish|sign|tanh)|dequantizelinear)|activ\w+|gaussian\w+|cast|ceil|clip|cumsum|quantizelinear|thresholdedrelu|erf|floor|log|logsoftmax|lrn|neg|((?:batch|instance|layer|group)normalization)|\w*normalization|not|reciprocal|rescaling|round|shrink)$/i;
+const KEEP = /^(?:(relu6?|(?:hard_?)?sigmoid|softmax|softplus|exp|abs|sqrt)|(identity|linear|\w*dropout(?:\dD)?|(?!th)\w*(?:elu|ilu|ish|sign|tanh)|dequantizelinear)|activ\w+|gaussian\w+|cast|ceil|clip|quantizelinear|thresholdedrelu|erf|floor|log|logsoftmax|lrn|neg|((?:batch|instance|layer|group)normalization)|\w*normalization|not|reciprocal|rescaling|round)$/i;
 const MERGE = words("Add Div Max Mean Min Mod Mul Pow Sub Sum Where");
 const WINDOWS = {
   Conv: ["conv", 1], ConvInteger: ["conv", 1], QLinearConv: ["conv", 3], MaxPool: ["max_pool"],
@@ -363,7 +363,7 @@ function onnx(view) {
 // Operator codes that matter: name, kind, slots of stride, kernel and dilation (rows first), of the
 // fused activation, and which inputs are the data and the weights. The slot of the padding is 0.
 const PICK = {
-  0: { slot: 0, op: "merge" }, 18: { slot: 0, op: "merge" },
+  0: { slot: 0, op: "merge" }, 18: { slot: 0, op: "merge", type: "MUL" },
   1: { type: "AVERAGE_POOL_2D", op: "avg_pool", s: [2, 1], k: [4, 3], d: [], slot: 5 },
   3: { type: "CONV_2D", op: "conv", s: [2, 1], d: [5, 4], slot: 3, w: 1 },
   4: { type: "DEPTHWISE_CONV_2D", op: "depthwise", s: [2, 1], d: [6, 5], slot: 4, w: 1 },

@@ -87,7 +87,7 @@ function anySize(layer, axis) {
     return forward(layer, { ...axis, n });
   });
   const one = (key) => (all.every((each) => `${each[key]}` === `${all[0][key]}`) ? all[0][key] : null);
-  const found = { count: null, pads: one("pads"), shift: one("shift"), note: (all.find((each) => each.note) || {}).note };
+  const found = { ...NOTHING, pads: one("pads"), shift: one("shift"), note: (all.find((each) => each.note) || {}).note };
   for (const rule of RULES) {
     const where = all.flatMap((each, r) => (each[rule] ? [r] : []));
     found[rule] = where.length === s ? true : all.some((each) => each[rule] === null) ? null
@@ -261,14 +261,14 @@ function audit(graph) {
    */
   function learned(node, before, after) {
     const { op, by, perm, from } = node;
-    const several = op === "merge" || op === "concat";
+    const several = /merge|concat/.test(op);
     const [first, ...others] = (several ? from : [node.x ?? from[0]]).map((key) => fact(key).low);
     let { low = node.k || perm || /pad|concat/.test(op) ? "as" : null } = node;
     // A depthwise layer may be a blur.
     if (low === "as") low = /^conv/.test(op) || (others.every((one) => one === first) && (first || op !== "depthwise") ? first : null);
     const given = from.map((key) => fact(key).edges).filter(Boolean);
-    // Zeros in a sum, or beside others, are zeros if all are.
-    const kept = node.k || op === "unknown" || several && !given.every((edges) => edges.some(Boolean)) ? [] : given;
+    // Zeros in a sum, or beside others, are zeros if all are; in a product if one is.
+    const kept = node.k || op === "unknown" || several && !/^mul/i.test(node.type) && !given.every((edges) => edges.some(Boolean)) ? [] : given;
     const old = (i) => kept.map((edges) => edges[i]).find(Boolean);
     const moved = !several && !/pad|scale/.test(op) && !(after && `${before}` === `${after}`);
     const axis = node.axis < 0 ? node.axis + (before || []).length : node.axis;
@@ -319,8 +319,7 @@ function audit(graph) {
       added = sides((i, j) => added[i][j] || pads[i][j] > 0);
       cut = sides(() => 0);
     }
-    const { edges = [] } = fact(found.from);
-    return { ...found, left: edges.slice(offset(node)).slice(0, node.k.length).find(Boolean) };
+    return { ...found, left: (fact(found.from).edges || []).slice(offset(node)).slice(0, node.k.length).find(Boolean) };
   }
 
   /** {row, shape, jump} of a layer with windows. */
