@@ -120,7 +120,7 @@ function table(name, rows) {
 /** Read a file and show what it holds, unless another was given meanwhile. */
 async function show(file, name, others) {
   const mine = ++turn;
-  status.textContent = sentence("reading", name);
+  status.textContent = sentence("read", name);
   let said, content = [];
   try {
     const graph = await read(file);

@@ -72,7 +72,7 @@ function forward({ pad, own, folded, zeros, op, ceil, counted, cut: [front, behi
   found.same = not(held, equal(plan, same, axis));
   found.lower = not(held, equal(plan, planned([high, low]), axis));
   found.symmetric = not(op === "max_pool" ? held : mixed, even);
-  if (held !== false) found.note = op;
+  if (held !== false) found.note = held ? op : "sign";
   return found;
 }
 
@@ -278,7 +278,7 @@ function audit(graph) {
 
   /**
    * The split of a dilated convolution, `of` it the layer, which TFLite writes as a split, a VALID layer and
-   * the join; in 1-D with one row put in before the layer and taken out behind it. Undefined for anything else.
+   * the join; in 1-D with one row put in before the layer and taken out behind it. Nothing for anything else.
    */
   function dilated(join) {
     const { from: [end], by, pads } = join;
@@ -294,7 +294,7 @@ function audit(graph) {
     if (![end, behind.from[0], of.x, front.from[0]].every((key) => uses.get(key) === 1)) return undefined;
     const fits = flat ? of.k[0] === 1 && shapes.get(of.x)[1] === 1 && [[of.x, front.from[0]], [behind.from[0], end]].every(([two, one]) =>
       rowless(two) === `${shapes.get(one)}` && shapes.get(two)[1] === 1) : by.length === 2;
-    return fits ? { ...split, of } : undefined;
+    return fits && { ...split, of };
   }
 
   /** The Pads right before a layer as one: {pads, value, from}, and `left`, one that is no padding of the layer. */
