@@ -462,7 +462,7 @@ function tflite(view) {
       if (pick.op === "pad") {
         const numbers = constant(from[1]);
         const [had, has] = [node.from[0], node.to[0]].map((key) => shapes.get(key) || []);
-        if (code === 65 || code === 45) { // SLICE, STRIDED_SLICE: a crop, if nothing else
+        if (!pick.type) { // SLICE, STRIDED_SLICE: a crop, if nothing else
           const strided = code === 45 && ((constant(from[3]) || [0]).some((step) => step !== 1) || [2, 3, 4].some((i) => integer(at, i, 0)));
           const plain = numbers && !strided && had.length === has.length && had.every((n, i) => !i || (n && has[i]));
           const by = plain && had.map((n, i) => {

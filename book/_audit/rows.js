@@ -273,7 +273,7 @@ function audit(graph) {
     const moved = !several && !/pad|scale/.test(op) && !(after && `${before}` === `${after}`);
     const axis = node.axis < 0 ? node.axis + (before || []).length : node.axis;
     return { low, edges: given[0] && listOf(8, (i) => (op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)) || i === axis ? node
-      : perm ? old(perm[i]) : moved ? kept.flat().find(Boolean) : old(i))) };
+      : perm ? old(perm[i]) : moved ? kept.flat().find((one) => one && !one.axis) : old(i))) };
   }
 
   /**
