@@ -11,7 +11,7 @@
  *   or a list of it and of what stands for every "…" in it
  *   split join: TFLite's SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, by blocks, pads added or cropped
  *   keep merge concat scale shape: how shapes go through; without an op the file must know.
- * `first` says that channels come first; `low` whether outputs are below 0: false if none is, true if some
+ * `first` says that channels come first, `inside` that a node holds a graph not looked into; `low` whether outputs are below 0: false if none is, true if some
  * surely are, "as" if that is as in the input, null if nobody knows; else rows.js tells by `op`.
  *
  * Weights are stepped over by their length. No length in the file is believed: every offset is
@@ -141,7 +141,7 @@ function constant(view, { dims, type: [type], ints, raw, floats }) {
 
 // Operators and layers of one cell, or of a cell and its neighbours in the channels; ONNX's and Keras's names.
 // Of the first group no output is below 0; of the second it is where the input is; of the third some are.
-const KEEP = /^(?:(relu6?|(?:hard_?)?sigmoid|softmax|softplus|exp|abs|sqrt)|(identity|linear|\w*dropout(?:\dD)?|(?!th)\w*(?:elu|ilu|ish|sign|tanh)|dequantizelinear)|activ\w+|gaussian\w+|cast|ceil|clip|quantizelinear|thresholdedrelu|erf|floor|log|logsoftmax|lrn|neg|((?:batch|instance|layer|group)normalization)|\w*normalization|not|reciprocal|rescaling|round)$/i;
+const KEEP = /^(?:(relu6?|(?:hard_?)?sigmoid|softmax|softplus|exp|abs|sqrt)|(identity|linear|\w*dropout(?:\dD)?|(?!th)\w*(?:elu|ilu|ish|sign|tanh)|dequantizelinear)|activ\w+|gaussian\w+|cast|ceil|clip|quantizelinear|thresholdedrelu|erf|floor|log|logsoftmax|lrn|neg|((?:batch|instance|layer|group)normalization)|\w*normalization|rescaling|round)$/i;
 const MERGE = words("Add Div Max Mean Min Mod Mul Pow Sub Sum Where");
 const WINDOWS = {
   Conv: ["conv", 1], ConvInteger: ["conv", 1], QLinearConv: ["conv", 3], MaxPool: ["max_pool"],
@@ -337,13 +337,13 @@ function onnx(view) {
   const nodes = graph.nodes.map(({ from, to, name, op: [type = ""], attributes, domain: [domain = ""] }) => {
     const a = {};
     for (const { name: [key], f, i, s, t, g, floats, ints, type: [kind] } of attributes) {
-      if (g.length) skipped++;
+      if (g.length) a.inside = ++skipped;
       a[key] = [t, s, i, f].map(([one]) => one).find((one) => one !== undefined)
         ?? (ints.length ? ints : kind === 2 ? 0 : floats); // proto3 writes no zero
     }
     if (type === "Constant" && a.value && a.value.dims) keep(to[0], a.value);
     else if (type === "Constant") values.set(to[0], [a.value_ints ?? a.value_int ?? a.value_floats ?? a.value_float].flat());
-    const node = { type, name: name[0] || to[0] || "", from, to, first: true };
+    const node = { type, name: name[0] || to[0] || "", from, to, first: true, inside: a.inside || functions.length && domain };
     if (domain && domain !== "ai.onnx") {
       return { ...node, lost: true, ...(LOOSE.test(type) && unknown(["domain", domain])) };
     }
@@ -378,7 +378,7 @@ const PICK = {
 // LOGISTIC, RELU, RELU6, SOFTMAX, EXP, SQRT, ABS, RELU_0_TO_1; DEQUANTIZE, TANH, LEAKY_RELU, ELU, HARD_SWISH, GELU, PRELU, SIGN
 [14, 19, 21, 25, 47, 75, 101, 152, 6, 28, 98, 111, 117, 150, 54, 158].forEach((code, i) => { PICK[code] = { op: "keep", low: i < 8 ? false : "as" }; });
 
-const INT8 = 9, LEAST = -128; // the type, and its lowest number
+const LEAST = -128; // of int8, type 9
 
 /** [[b, a], ...] of [b, a, b, a, ...]. */
 function sides(numbers) {
@@ -443,7 +443,7 @@ function tflite(view) {
     const written = (t) => {
       const [value] = constant(t) || [];
       const { type, zero } = tensors[t] || {};
-      if (type !== INT8 || value === undefined) return value;
+      if (type !== 9 || value === undefined) return value;
       return value === LEAST && zero !== LEAST ? -Infinity : value - zero;
     };
     if (!g) for (const key of keys(vector(graph, 1, i32))) open.set(key, shapes.get(key));
@@ -456,7 +456,7 @@ function tflite(view) {
       const made = tensors[to[0]] || {};
       const node = {
         code, name: made.name || "", type: pick.type, op: pick.op, from: keys(from), to: keys(to), note: pick.note,
-        low: [1, 3].includes(byte(at, pick.slot)) || (made.type === INT8 && made.zero === LEAST) ? false : pick.low,
+        low: [1, 3].includes(byte(at, pick.slot)) || (made.type === 9 && made.zero === LEAST) ? false : pick.low,
       };
       const numbers = (slots) => slots.map((i) => integer(at, i, 1));
       if (pick.op === "pad") {

@@ -216,7 +216,7 @@ function audit(graph) {
     let layer = node.k && !node.blocked && windowRow(node);
     const atRun = layer === null;
     if (layer) node.row = rows.push(layer.row) - 1;
-    else if (op === "unknown" || node.k) node.row = rows.push({ ...NOTHING, kind: "unknown", name: node.name, type: node.type, note: node.note || (atRun ? "run-time" : "blocks") }) - 1;
+    else if (op === "unknown" || node.k) node.row = rows.push({ ...NOTHING, kind: "unknown", name: node.name, type: node.type, note: node.note || (atRun ? "late" : "blocks") }) - 1;
     const before = makers.get(from[0]);
     const inBlocks = op === "join" && dilated(node);
     if (inBlocks) {
@@ -272,7 +272,7 @@ function audit(graph) {
     const old = (i) => kept.map((edges) => edges[i]).find(Boolean);
     const moved = !several && !/pad|scale/.test(op) && !(after && `${before}` === `${after}`);
     const axis = node.axis < 0 ? node.axis + (before || []).length : node.axis;
-    return { low, edges: given[0] && listOf(8, (i) => (op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)) || i === axis ? node
+    return { low, edges: (given[0] || node.inside) && listOf(8, (i) => (node.inside || op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)) || i === axis ? node
       : perm ? old(perm[i]) : moved ? kept.flat().find((one) => one && !one.axis) : old(i))) };
   }
 
@@ -292,7 +292,7 @@ function audit(graph) {
     const split = makers.get(front.from && front.from[0]);
     if (!split || split.op !== "split" || `${split.by}` !== `${by}` || ![pads, split.pads].every(({ length }) => length === by.length)) return undefined;
     if (![end, behind.from[0], of.x, front.from[0]].every((key) => uses.get(key) === 1)) return undefined;
-    const fits = flat ? of.k[0] === 1 && shapes.get(of.x)[1] === 1 && [[of.x, front.from[0]], [behind.from[0], end]].every(([two, one]) =>
+    const fits = flat ? of.k[0] === 1 && [[of.x, front.from[0]], [behind.from[0], end]].every(([two, one]) =>
       rowless(two) === `${shapes.get(one)}` && shapes.get(two)[1] === 1) : by.length === 2;
     return fits && { ...split, of };
   }
@@ -300,7 +300,7 @@ function audit(graph) {
   /** The Pads right before a layer as one: {pads, value, from}, and `left`, one that is no padding of the layer. */
   function padsBefore(node, x) {
     const sides = (read) => node.k.map((_, i) => [0, 1].map((j) => read(i, j)));
-    const own = Array.isArray(node.pad) && !node.ceil && node.op !== "conv_transpose" && node.pad;
+    const own = Array.isArray(node.pad) && !node.ceil && !/trans|Int|QL/.test(node.op + node.type) && node.pad; // a Pad of 0 is none of zeros before ConvInteger or QLinearConv
     const found = { from: x, pads: sides(() => 0), value: null };
     let cut = found.pads, added = sides((i, j) => own && own[i][j] > 0);
     let pad = makers.get(x);
@@ -358,7 +358,7 @@ function audit(graph) {
     for (const rule of RULES) row[rule] = left ? null : together(all(rule));
     if (left) {
       row.shift = row.shift_pixels = k.map(() => null);
-      row.note = ["not-judged", left.type || "a Pad", left.name];
+      row.note = ["left", left.type || "a Pad", left.name];
     }
     const after = jump.map((pixels, i) => pixels && (back ? pixels / s[i] : pixels * s[i]));
     return { row, shape: shaped(shapes.get(source), all("count").map(whole), node), jump: node.first ? [1, 1, ...after] : [1, ...after, 1] };
