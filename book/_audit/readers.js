@@ -11,8 +11,9 @@
  *   or a list of it and of what stands for every "…" in it
  *   split join: TFLite's SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, by blocks, pads added or cropped
  *   keep merge concat scale shape: how shapes go through; without an op the file must know.
- * `first` says that channels come first, `inside` that a node holds a graph not looked into; `low` whether outputs are below 0: false if none is, true if some
- * surely are, "as" if that is as in the input, null if nobody knows; else rows.js tells by `op`.
+ * `first` says that channels come first, `inside` that a node holds a graph not looked into, `low` whether
+ * outputs are below 0: false if none is, true if some surely are, "as" if that is as in the input, null if
+ * nobody knows; where it is not given, rows.js tells by `op`.
  *
  * Weights are stepped over by their length. No length in the file is believed: every offset is
  * checked, each entry and letter read is paid from `left`, and whatever is wrong becomes an
@@ -375,7 +376,8 @@ const PICK = {
   2: { slot: 1, op: "concat", type: "CONCATENATION" }, 39: { op: "shape" },
   37: { op: "join" }, 38: { op: "split" }, 34: { op: "pad", type: "PAD" }, 60: { op: "pad", type: "PADV2" }, 100: { op: "pad", type: "MIRROR_PAD" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
 };
-// LOGISTIC, RELU, RELU6, SOFTMAX, EXP, SQRT, ABS, RELU_0_TO_1; DEQUANTIZE, TANH, LEAKY_RELU, ELU, HARD_SWISH, GELU, PRELU, SIGN
+// Eight of which no output is below 0: LOGISTIC, RELU, RELU6, SOFTMAX, EXP, SQRT, ABS, RELU_0_TO_1; then DEQUANTIZE,
+// TANH, LEAKY_RELU, ELU, HARD_SWISH, GELU, PRELU, SIGN.
 [14, 19, 21, 25, 47, 75, 101, 152, 6, 28, 98, 111, 117, 150, 54, 158].forEach((code, i) => { PICK[code] = { op: "keep", low: i < 8 ? false : "as" }; });
 
 const LEAST = -128; // of int8, type 9
@@ -503,7 +505,7 @@ function tflite(view) {
       return layer;
     });
   });
-  if (!graphs.length) fail("no-graph");
+  if (!graphs.length) fail("graph");
   return { format: "TFLite", nodes, shapes, open, ends, skipped: 0 };
 }
 
@@ -551,7 +553,7 @@ async function inflate(stream, method) {
   });
   const plain = method ? stream.pipeThrough(new DecompressionStream("deflate-raw")) : stream;
   const found = await new Response(plain.pipeThrough(limit)).text().catch(() => fail("damaged"));
-  return size > CONFIG ? fail("large-config") : found;
+  return size > CONFIG ? fail("big") : found;
 }
 
 const KERAS_MERGE = words("Add Subtract Multiply Average Maximum Minimum");
@@ -647,7 +649,7 @@ function keras(model) {
 
   /** Add the layers of a model, called with the tensors `given`; return those it makes. */
   function expand({ config, build_config: build = {} }, prefix, root, given) {
-    if (root.split("/").length > 16) fail("nested");
+    if (root.split("/").length > 16) fail("deep");
     const { layers } = config;
     const functional = layers.some((layer) => (layer.inbound_nodes || []).length);
     if (!functional) {

@@ -272,8 +272,9 @@ function audit(graph) {
     const old = (i) => kept.map((edges) => edges[i]).find(Boolean);
     const moved = !several && !/pad|scale/.test(op) && !(after && `${before}` === `${after}`);
     const axis = node.axis < 0 ? node.axis + (before || []).length : node.axis;
-    return { low, edges: (given[0] || node.inside) && listOf(8, (i) => (node.inside || op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)) || i === axis ? node
-      : perm ? old(perm[i]) : moved ? kept.flat().find((one) => one && !one.axis) : old(i))) };
+    const adds = (i) => node.inside || i === axis || (op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)));
+    const edge = (i) => (adds(i) ? node : perm ? old(perm[i]) : moved ? kept.flat().find((one) => one && !one.axis) : old(i));
+    return { low, edges: (given[0] || node.inside) && listOf(8, edge) };
   }
 
   /**
@@ -300,7 +301,8 @@ function audit(graph) {
   /** The Pads right before a layer as one: {pads, value, from}, and `left`, one that is no padding of the layer. */
   function padsBefore(node, x) {
     const sides = (read) => node.k.map((_, i) => [0, 1].map((j) => read(i, j)));
-    const own = Array.isArray(node.pad) && !node.ceil && !/trans|Int|QL/.test(node.op + node.type) && node.pad; // a Pad of 0 is none of zeros before ConvInteger or QLinearConv
+    // Before a ConvInteger or a QLinearConv a 0 may stand for something else.
+    const own = Array.isArray(node.pad) && !node.ceil && !/trans|Int|QL/.test(node.op + node.type) && node.pad;
     const found = { from: x, pads: sides(() => 0), value: null };
     let cut = found.pads, added = sides((i, j) => own && own[i][j] > 0);
     let pad = makers.get(x);
