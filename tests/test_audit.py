@@ -688,10 +688,26 @@ def test_a_pad_of_zeros_before_a_maximum():
         """Return the verdict on the last layer."""
         return audit(nn.Sequential(nn.Conv2d(3, 3, 1), *modules), 8)[-1]["same"]
 
+    class Beside(nn.Module):
+        """A ReLU, and beside it what PyTorch does not tell of: a constant."""
+
+        def forward(self, x):
+            """Return both."""
+            return torch.cat([torch.relu(x), -torch.ones_like(x)], 1)
+
+    x = torch.zeros(1, 3, 8, 8)
     zeros, pool = nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, 2)
     assert same(zeros, pool) is False
     assert same(nn.ReLU(), zeros, pool) is same(nn.ReLU6(), zeros, pool) is True
     assert same(nn.LeakyReLU(), zeros, pool) is False
+    assert same(nn.Softplus(), nn.Dropout2d(), zeros, pool) is True
+    assert same(nn.BatchNorm2d(3), zeros, pool) is False
+    assert same(nn.Hardtanh(0, 1), zeros, pool) is True
+    for unknown in (nn.Hardtanh(), nn.Threshold(0, 0), nn.LogSigmoid(), Beside()):
+        assert same(unknown, zeros, pool) is None
+        assert (
+            "is not known" in audit(nn.Sequential(unknown, zeros, pool), x)[0]["note"]
+        )
     assert same(nn.ConstantPad2d((0, 1, 0, 1), -torch.inf), pool) is True
     assert same(nn.ConstantPad2d((0, 1, 0, 1), 1.0), pool) is None
     assert same(nn.ReLU(), zeros, nn.AvgPool2d(3, 2)) is False
@@ -814,9 +830,17 @@ def test_what_only_resembles_a_pad_with_an_operator_between():
                 F.pad(x, (1, 1, 1, 1)) + F.interpolate(x, scale_factor=1.125)
             )
 
+    class Skip(nn.Module):
+        """A U-Net's: what was padded to fit beside what was not."""
+
+        def forward(self, x):
+            """Return both."""
+            small = F.max_pool2d(x[:, :1, 1:, 1:], 1)
+            return torch.cat([x[:, :2], F.pad(small, (0, 1, 0, 1))], 1)
+
     conv, example = nn.Conv2d(3, 4, 3, 2), torch.zeros(1, 3, 16, 16)
     channels = Before(pads((0, 0, 0, 0, 0, 1)), nn.ReLU())
-    for first in (Sum(), nn.Sequential(nn.Conv2d(3, 2, 1), channels)):
+    for first in (Sum(), Skip(), nn.Sequential(nn.Conv2d(3, 2, 1), channels)):
         row = audit(Before(first, conv), example)[-1]
         assert row["symmetric"] is True and not row["note"]
 

@@ -37,19 +37,17 @@ function word(verdict) {
 function query(row) {
   const { kind, pads, input_size: n, kernel_size: k, stride: s, dilation: d } = row;
   if (!OPS[kind] || k.length > 2 || n.includes(null) || row.same === null || row.cropped) return "";
-  const lists = { n, k, s, d };
   const two = (list, other) => (list.length < 2 ? [...list, other] : list);
-  for (const [name, list] of Object.entries(lists)) if (Math.max(...list) > LIMITS[name]) return "";
+  const sizes = Object.entries({ n, k, s, d }).map(([name, list]) => Math.max(...list) <= LIMITS[name] && `${name}=${two(list, 1)}`);
+  if (sizes.includes(false)) return "";
   let rule = { same: "same", SAME: "same", SAME_UPPER: "same", SAME_LOWER: "lower" }[row.declared];
   if (!rule) {
-    if (pads.some((pair) => !pair || pair[0] < 0)) return "";
     const all = two(pads, [0, 0]);
     const extra = all.map(([before, after]) => before - after);
     if (kind === "conv_transpose" && row.symmetric === true) rule = `p${all.map(([p]) => p)}o${extra}`;
     else if (all.flat().some((cells) => cells < 0)) return "";
     else rule = extra.some(Boolean) ? `pads${all}` : all.flat().some(Boolean) ? `p${all.map(([p]) => p)}` : "valid";
   }
-  const sizes = Object.entries(lists).map(([name, list]) => `${name}=${two(list, 1)}`);
   return `?${["op=" + OPS[kind], ...sizes, "rule=" + rule, "with=" + (rule === "same" ? "p" : "same")].join("&")}`;
 }
 
@@ -79,7 +77,7 @@ function line(row, i) {
   const address = query(row);
   const name = row.name.length > 60 ? `${row.name.slice(0, 25)}…${row.name.slice(-33)}` : row.name;
   const parts = (name || `${i}`).split(/(?<=[/._:;-])/).flatMap((part, j) => (j ? [make("wbr", []), part] : part));
-  const title = make("th", address ? make("a", parts, { href: root.dataset.explorer + address, title: `${row.name}: open in the explorer` }) : parts, { scope: "row" });
+  const title = make("th", address ? make("a", parts, { href: root.dataset.explorer + address, title: sentence("open", row.name) }) : parts, { scope: "row" });
   title.append(make("small", row.type), ...(row.note ? [make("small", sentence(...[row.note].flat()))] : []));
   const { kernel_size: k, stride, dilation } = row;
   const window = k ? `${times(k, true)} / ${times(stride, true)}${Math.max(...dilation) > 1 ? `, d ${times(dilation, true)}` : ""}` : "?";
@@ -98,7 +96,7 @@ function summary(file, rows, skipped) {
   const all = rows.length;
   const agree = count(agrees);
   const unknown = count((row) => row.same === null);
-  const sizes = count((row) => typeof row.same === "string" || typeof row.symmetric === "string");
+  const sizes = count((row) => `${row.same} ${row.symmetric}`.includes("where"));
   const far = rows.map(({ shift_pixels: pixels }) => Math.max(0, ...(pixels || [])));
   const most = Math.max(0, ...far);
   if (!all) return sentence("no-layer", file);
@@ -114,7 +112,7 @@ function summary(file, rows, skipped) {
 /** The table of rows. */
 function table(name, rows) {
   const made = template.querySelector("table").cloneNode(true);
-  made.caption.textContent = rows.length > MOST_ROWS ? `${name}: the first ${MOST_ROWS} of ${rows.length} layers` : name;
+  made.caption.textContent = rows.length > MOST_ROWS ? sentence("first", name, MOST_ROWS, rows.length) : name;
   made.tBodies[0].append(...rows.slice(0, MOST_ROWS).map(line));
   return made;
 }
@@ -122,7 +120,7 @@ function table(name, rows) {
 /** Read a file and show what it holds, unless another was given meanwhile. */
 async function show(file, name, others) {
   const mine = ++turn;
-  status.textContent = `Reading ${name} …`;
+  status.textContent = sentence("read", name);
   let said, content = [];
   try {
     const graph = await read(file);
@@ -144,7 +142,7 @@ function take(files) {
 
 input.addEventListener("change", () => take(input.files));
 controls.querySelector("button").addEventListener("click", () => {
-  const bytes = Uint8Array.from(atob(root.dataset.sample), (letter) => letter.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(root.dataset.sample), (letter) => letter.charCodeAt());
   show(new Blob([bytes]), "sample.onnx");
 });
 controls.querySelector("[type=checkbox]").addEventListener("change", (event) => {

@@ -11,7 +11,9 @@
  *   or a list of it and of what stands for every "…" in it
  *   split join: TFLite's SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, by blocks, pads added or cropped
  *   keep merge concat scale shape: how shapes go through; without an op the file must know.
- * `first` says that channels come first, `positive` that no output is below 0.
+ * `first` says that channels come first, `inside` that a node holds a graph not looked into, `low` whether
+ * outputs are below 0: false if none is, true if some surely are, "as" if that is as in the input, null if
+ * nobody knows; where it is not given, rows.js tells by `op`.
  *
  * Weights are stepped over by their length. No length in the file is believed: every offset is
  * checked, each entry and letter read is paid from `left`, and whatever is wrong becomes an
@@ -139,7 +141,8 @@ function constant(view, { dims, type: [type], ints, raw, floats }) {
 }
 
 // Operators and layers of one cell, or of a cell and its neighbours in the channels; ONNX's and Keras's names.
-const KEEP = /^(abs|activ\w+|cast|ceil|clip|cumsum|(de)?quantizelinear|\w*dropout(\dD)?|\w*elu|erf|exp|floor|gaussian\w+|(hard)?s(igmoid|wish)|identity|log|(log)?softmax|lrn|mish|neg|\w*normalization|not|reciprocal|rescaling|round|shrink|sign|soft(plus|sign)|sqrt|tanh)$/i;
+// Of the first group no output is below 0; of the second it is where the input is; of the third some are.
+const KEEP = /^(?:(relu6?|(?:hard_?)?sigmoid|softmax|softplus|exp|abs|sqrt)|(identity|linear|\w*dropout(?:\dD)?|(?!th)\w*(?:elu|ilu|ish|sign|tanh)|dequantizelinear)|activ\w+|gaussian\w+|cast|ceil|clip|quantizelinear|thresholdedrelu|erf|floor|log|logsoftmax|lrn|neg|((?:batch|instance|layer|group)normalization)|\w*normalization|rescaling|round)$/i;
 const MERGE = words("Add Div Max Mean Min Mod Mul Pow Sub Sum Where");
 const WINDOWS = {
   Conv: ["conv", 1], ConvInteger: ["conv", 1], QLinearConv: ["conv", 3], MaxPool: ["max_pool"],
@@ -156,6 +159,12 @@ function product(sizes) {
 /** What reads windows in a way that is not known, and why. */
 function unknown(note) {
   return { op: "unknown", note };
+}
+
+/** `low` of an operator, layer or activation. */
+function lowOf(name) {
+  const [, never, sign, norm] = KEEP.exec(name) || [];
+  return never ? false : sign ? "as" : norm ? true : null;
 }
 
 /** A set of words. */
@@ -192,9 +201,9 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
     const node = {
       op: op === "conv" && a.group > 1 && weight[1] === 1 ? "depthwise" : op, k, s, d,
       pad: { SAME_UPPER: "same", SAME_LOWER: "lower" }[auto] || (sizes ? "lower" : explicit), extra,
-      declared: auto === "NOTSET" ? `pads ${explicit.flat().join(" ")}` : auto,
+      declared: auto === "NOTSET" ? `pads ${explicit.join(" ")}` : auto,
       ceil: a.ceil_mode === 1 && !auto.startsWith("SAME"), counted: a.count_include_pad === 1,
-      channels: op === "conv" ? weight[0] : null,
+      channels: op === "conv" ? weight[0] : null, low: at === 3 ? null : undefined,
     };
     node.beyond = (n, i) => {
       if (sizes) return n && sizes[sizes.length - k.length + i] - (n - 1) * s[i];
@@ -203,10 +212,7 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
     return node;
   }
   if (UNKNOWN.has(type)) return unknown("rule");
-  if (KEEP.test(type)) {
-    const low = a.min ?? (value(1) || [])[0];
-    return { op: "keep", positive: type === "Relu" || type === "Sigmoid" || (type === "Clip" && low >= 0) };
-  }
+  if (KEEP.test(type)) return { op: "keep", low: type === "Clip" && (a.min ?? (value(1) || [])[0]) >= 0 ? false : lowOf(type) };
   if (MERGE.has(type)) return { op: "merge" };
   if (type === "Concat") return { op: "concat", axis: a.axis };
   if (type === "Pad") {
@@ -237,15 +243,14 @@ function onnxNode({ type, from, to, a, first }, shapes, values) {
     });
   }
   if (type === "Resize" || type === "Upsample") {
-    const factors = a.scales || value(type === "Resize" && from.length > 2 ? 2 : 1);
     const sizes = value(3);
-    if (sizes) return { op: "scale", factors: shape ? sizes.slice(2).map((n, i) => n / shape[i + 2]) : undefined };
-    return factors && factors.length ? { op: "scale", factors: factors.slice(2) } : { op: "scale" };
+    const factors = sizes ? sizes.map((n, i) => n / (shape || [])[i]) : a.scales || value(type === "Resize" && from.length > 2 ? 2 : 1) || [];
+    return { op: "scale", factors: factors.slice(2) };
   }
   const axes = a.axes || value(1);
   const has = (i, rank) => axes.includes(i) || axes.includes(i - rank);
-  if (type.startsWith("Global") || type.startsWith("Reduce")) {
-    const global = type.startsWith("Global");
+  const global = type.startsWith("Global");
+  if (global || type.startsWith("Reduce")) {
     if (!shape || (!global && (a.keepdims === 0 || !axes))) return {};
     return { op: "shape", shape: shape.map((n, i) => ((global ? i > 1 : has(i, shape.length)) ? 1 : n)) };
   }
@@ -333,13 +338,13 @@ function onnx(view) {
   const nodes = graph.nodes.map(({ from, to, name, op: [type = ""], attributes, domain: [domain = ""] }) => {
     const a = {};
     for (const { name: [key], f, i, s, t, g, floats, ints, type: [kind] } of attributes) {
-      if (g.length) skipped++;
+      if (g.length) a.inside = ++skipped;
       a[key] = [t, s, i, f].map(([one]) => one).find((one) => one !== undefined)
         ?? (ints.length ? ints : kind === 2 ? 0 : floats); // proto3 writes no zero
     }
     if (type === "Constant" && a.value && a.value.dims) keep(to[0], a.value);
     else if (type === "Constant") values.set(to[0], [a.value_ints ?? a.value_int ?? a.value_floats ?? a.value_float].flat());
-    const node = { type, name: name[0] || to[0] || "", from, to, first: true };
+    const node = { type, name: name[0] || to[0] || "", from, to, first: true, inside: a.inside || functions.length && domain };
     if (domain && domain !== "ai.onnx") {
       return { ...node, lost: true, ...(LOOSE.test(type) && unknown(["domain", domain])) };
     }
@@ -359,21 +364,23 @@ function onnx(view) {
 // Operator codes that matter: name, kind, slots of stride, kernel and dilation (rows first), of the
 // fused activation, and which inputs are the data and the weights. The slot of the padding is 0.
 const PICK = {
-  0: { slot: 0, op: "merge" }, 18: { slot: 0, op: "merge" },
+  0: { slot: 0, op: "merge" }, 18: { slot: 0, op: "merge", type: "MUL" },
   1: { type: "AVERAGE_POOL_2D", op: "avg_pool", s: [2, 1], k: [4, 3], d: [], slot: 5 },
-  3: { type: "CONV_2D", op: "conv", s: [2, 1], d: [5, 4], slot: 3, x: 0, w: 1 },
-  4: { type: "DEPTHWISE_CONV_2D", op: "depthwise", s: [2, 1], d: [6, 5], slot: 4, x: 0, w: 1 },
+  3: { type: "CONV_2D", op: "conv", s: [2, 1], d: [5, 4], slot: 3, w: 1 },
+  4: { type: "DEPTHWISE_CONV_2D", op: "depthwise", s: [2, 1], d: [6, 5], slot: 4, w: 1 },
   17: { type: "MAX_POOL_2D", op: "max_pool", s: [2, 1], k: [4, 3], d: [], slot: 5 },
   67: { type: "TRANSPOSE_CONV", op: "conv_transpose", s: [2, 1], d: [], x: 2, w: 1 },
-  132: { type: "CONV_3D", op: "conv", s: [1, 3, 2], d: [5, 7, 6], slot: 4, x: 0, w: 1, last: true },
+  132: { type: "CONV_3D", op: "conv", s: [1, 3, 2], d: [5, 7, 6], slot: 4, w: 1, last: true },
   141: { type: "CONV_3D_TRANSPOSE", op: "conv_transpose", s: [1, 3, 2], d: [5, 7, 6], x: 2, w: 1, last: true },
   12: { type: "L2_POOL_2D", ...unknown("rule") },
   2: { slot: 1, op: "concat", type: "CONCATENATION" }, 39: { op: "shape" },
   37: { op: "join" }, 38: { op: "split" }, 34: { op: "pad", type: "PAD" }, 60: { op: "pad", type: "PADV2" }, 100: { op: "pad", type: "MIRROR_PAD" }, 65: { op: "pad" }, 45: { op: "pad" }, 23: { op: "scale" }, 97: { op: "scale" }, 5: { op: "scale" }, 26: { op: "scale" },
-  14: { positive: true, op: "keep" }, 19: { positive: true, op: "keep" }, 21: { positive: true, op: "keep" }, 152: { positive: true, op: "keep" },
 };
+// Eight of which no output is below 0: LOGISTIC, RELU, RELU6, SOFTMAX, EXP, SQRT, ABS, RELU_0_TO_1; then DEQUANTIZE,
+// TANH, LEAKY_RELU, ELU, HARD_SWISH, GELU, PRELU, SIGN.
+[14, 19, 21, 25, 47, 75, 101, 152, 6, 28, 98, 111, 117, 150, 54, 158].forEach((code, i) => { PICK[code] = { op: "keep", low: i < 8 ? false : "as" }; });
 
-const INT8 = 9, LEAST = -128; // the type, and its lowest number
+const LEAST = -128; // of int8, type 9
 
 /** [[b, a], ...] of [b, a, b, a, ...]. */
 function sides(numbers) {
@@ -438,7 +445,7 @@ function tflite(view) {
     const written = (t) => {
       const [value] = constant(t) || [];
       const { type, zero } = tensors[t] || {};
-      if (type !== INT8 || value === undefined) return value;
+      if (type !== 9 || value === undefined) return value;
       return value === LEAST && zero !== LEAST ? -Infinity : value - zero;
     };
     if (!g) for (const key of keys(vector(graph, 1, i32))) open.set(key, shapes.get(key));
@@ -451,13 +458,13 @@ function tflite(view) {
       const made = tensors[to[0]] || {};
       const node = {
         code, name: made.name || "", type: pick.type, op: pick.op, from: keys(from), to: keys(to), note: pick.note,
-        positive: pick.positive || (pick.slot !== undefined && [1, 3].includes(byte(at, pick.slot))) || (made.type === INT8 && made.zero === LEAST),
+        low: [1, 3].includes(byte(at, pick.slot)) || (made.type === 9 && made.zero === LEAST) ? false : pick.low,
       };
       const numbers = (slots) => slots.map((i) => integer(at, i, 1));
       if (pick.op === "pad") {
         const numbers = constant(from[1]);
         const [had, has] = [node.from[0], node.to[0]].map((key) => shapes.get(key) || []);
-        if (code === 65 || code === 45) { // SLICE, STRIDED_SLICE: a crop, if nothing else
+        if (!pick.type) { // SLICE, STRIDED_SLICE: a crop, if nothing else
           const strided = code === 45 && ((constant(from[3]) || [0]).some((step) => step !== 1) || [2, 3, 4].some((i) => integer(at, i, 0)));
           const plain = numbers && !strided && had.length === has.length && had.every((n, i) => !i || (n && has[i]));
           const by = plain && had.map((n, i) => {
@@ -480,7 +487,7 @@ function tflite(view) {
       }
       if (!pick.s) return node;
       const { s, d } = pick;
-      const weight = vectorShape(pick.w);
+      const weight = (pick.w && shapes.get(keys([from[pick.w]])[0])) || [];
       const k = pick.k ? numbers(pick.k) : pick.last ? weight.slice(0, 3) : weight.slice(1, 3);
       const layer = {
         ...node, k, s: numbers(s), d: d.length ? numbers(d) : k.map(() => 1), x: keys([from[pick.x || 0]])[0],
@@ -496,13 +503,9 @@ function tflite(view) {
         return layer.pad === "same" ? layer.s[i] : Math.max(effectiveKernelSize(k[i], layer.d[i]), layer.s[i]);
       };
       return layer;
-
-      function vectorShape(i) {
-        return (i !== undefined && shapes.get(keys([from[i]])[0])) || [];
-      }
     });
   });
-  if (!graphs.length) fail("no-graph");
+  if (!graphs.length) fail("graph");
   return { format: "TFLite", nodes, shapes, open, ends, skipped: 0 };
 }
 
@@ -550,11 +553,10 @@ async function inflate(stream, method) {
   });
   const plain = method ? stream.pipeThrough(new DecompressionStream("deflate-raw")) : stream;
   const found = await new Response(plain.pipeThrough(limit)).text().catch(() => fail("damaged"));
-  return size > CONFIG ? fail("large-config") : found;
+  return size > CONFIG ? fail("big") : found;
 }
 
 const KERAS_MERGE = words("Add Subtract Multiply Average Maximum Minimum");
-const POSITIVE = words("relu relu6 sigmoid");
 
 /** What a Keras layer does, in the words above. */
 function kerasNode(type, config, own, layer, module) {
@@ -562,17 +564,17 @@ function kerasNode(type, config, own, layer, module) {
   const [, before, rank, back] = /^(|Depthwise|Separable)Conv([123])D(Transpose)?$/.exec(type) || [];
   const [, pool, poolRank] = /^(Max|Average)Pooling([123])D$/.exec(type) || [];
   const axes = Number(rank || poolRank);
-  const spread = (value, fallback = 1) => listOf(axes, (i) => [value].flat()[i] ?? [value].flat()[0] ?? fallback);
+  const spread = (value) => listOf(axes, (i) => [value].flat()[i] ?? [value].flat()[0] ?? 1);
   if (!own || type.startsWith("ConvLSTM")) {
-    return LOOSE.test(type) && !/^(Global|Adaptive)/.test(type) ? unknown(own ? "loop" : "own-class") : {};
+    return LOOSE.test(type) && !/^(Global|Adaptive)/.test(type) ? unknown(own ? "loop" : "own") : {};
   }
   const inner = type === "TimeDistributed" ? JSON.stringify(config.layer).match(/"class_name":"(?!Global|Adaptive)\w*(conv|pool)/i) : null;
-  if (inner || (/\bops\b/.test(module) && LOOSE.test(type) && !/^(Global|Adaptive)/.test(type))) return unknown("layer");
+  if (inner || (/\bops\b/.test(module) && LOOSE.test(type) && !/^(Global|Adaptive)/.test(type))) return unknown("rule");
   if (axes) {
     const k = spread(config.kernel_size ?? config.pool_size);
     const s = spread(config.strides ?? config.pool_size);
     const d = spread(config.dilation_rate);
-    if (![...k, ...s, ...d].every(whole)) return unknown("kernel-number");
+    if (![...k, ...s, ...d].every(whole)) return unknown("kernel");
     const { padding } = config;
     const more = config.output_padding ?? null;
     const pad = padding === "same" ? "same" : k.map((size, i) => (padding === "causal" ? [d[i] * (size - 1), 0] : [0, 0]));
@@ -582,10 +584,8 @@ function kerasNode(type, config, own, layer, module) {
       return spread(more)[i] + (padding === "same" ? reach % 2 : reach);
     };
     const op = pool ? { Max: "max_pool", Average: "avg_pool" }[pool] : back ? "conv_transpose" : before ? "depthwise" : "conv";
-    const { activation } = config;
-    const node = { op, k, s, d, pad, first, beyond, declared: padding, channels: pool ? null : config.filters ?? null, positive: POSITIVE.has(activation) };
-    if (op !== "conv" || !(config.groups > 1)) return node;
-    return { ...node, read: (shapes) => ({ op: ((shapes.get(layer.from[0]) || []).at(first ? 1 : -1)) === config.groups ? "depthwise" : op }) };
+    return { op, k, s, d, pad, first, beyond, declared: padding, channels: pool ? null : config.filters ?? null, low: pool ? "as" : lowOf(config.activation),
+      read: config.groups > 1 && ((shapes) => (op === "conv" && (shapes.get(layer.from[0]) || []).at(first ? 1 : -1) === config.groups ? { op: "depthwise" } : {})) };
   }
   const numbers = [config.padding ?? config.cropping].flat(2);
   if (/^(ZeroPadding|Cropping)[123]D$/.test(type)) {
@@ -597,18 +597,15 @@ function kerasNode(type, config, own, layer, module) {
   if (type === "Pad") { // keras.ops.pad
     const by = config.pad_width;
     const filler = config.mode === "constant" ? (layer.given || {}).constant_values ?? 0 : NaN;
-    const plain = Array.isArray(by) && by.length > 1 && by.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isInteger));
+    const plain = Array.isArray(by) && by.length > 1 && by.every(({ length }) => length === 2);
     return { op: "pad", by: plain ? by : undefined, value: plain && typeof filler === "number" ? filler : NaN };
   }
   if (/^UpSampling/.test(type)) return { op: "scale", first, factors: [config.size, config.size, config.size].flat() };
   if (KERAS_MERGE.has(type)) return { op: "merge", first };
-  if (type === "Concatenate") return { op: "concat", first, axis: config.axis };
+  if (type === "Concatenate") return { op: "concat", first, axis: config.axis, low: /\bops\b/.test(module) ? null : "as" };
   if (type === "Permute") return { op: "shape", perm: [0, ...config.dims] };
   if (type === "Transpose") return { op: "shape", perm: config.axes || [] };
-  if (KEEP.test(type)) {
-    const positive = type === "ReLU" ? !config.negative_slope : type === "Activation" && POSITIVE.has(config.activation);
-    return { op: "keep", first, positive };
-  }
+  if (KEEP.test(type)) return { op: "keep", first, low: type === "ReLU" && config.negative_slope ? null : lowOf(config.activation ?? type) };
   return { first };
 }
 
@@ -652,7 +649,7 @@ function keras(model) {
 
   /** Add the layers of a model, called with the tensors `given`; return those it makes. */
   function expand({ config, build_config: build = {} }, prefix, root, given) {
-    if (root.split("/").length > 16) fail("nested");
+    if (root.split("/").length > 16) fail("deep");
     const { layers } = config;
     const functional = layers.some((layer) => (layer.inbound_nodes || []).length);
     if (!functional) {
@@ -668,7 +665,7 @@ function keras(model) {
       return last;
     }
     const made = new Map();
-    const id = ([name, call, output]) => `${name}:${call}:${output}`;
+    const id = (tensor) => tensor.slice(0, 3).join(":");
     const inputs = called(config.input_layers).map(([name]) => name);
     let waiting = layers.flatMap((layer) => (layer.inbound_nodes.length ? layer.inbound_nodes : [null])
       .map((inbound, call) => ({ layer, call, kwargs: inbound && inbound.kwargs, from: called(inbound && [inbound.args, inbound.kwargs, Array.isArray(inbound) ? inbound : 0]) })));

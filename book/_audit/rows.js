@@ -7,8 +7,6 @@ const STEPS = 1e5; // windows looked at along one axis
 const NOTHING = { pads: null, count: null, shift: null, same: null, symmetric: null, lower: null };
 const RULES = ["same", "symmetric", "lower"];
 const ROW = new Set([22, 43, 70]); // TFLite's RESHAPE, SQUEEZE, EXPAND_DIMS
-const PASS = new Set([undefined, "keep", "merge", "concat", "shape"]);
-const sizesOf = (shape) => `${product(shape.filter(Boolean))} ${shape.filter((n) => !n).length}`; // in any order
 
 /** Whether a window of k taps from `start` on meets a cell from `low` to `high`: those it meets. */
 function met(start, low, high, { k, d }) {
@@ -63,18 +61,18 @@ function forward({ pad, own, folded, zeros, op, ceil, counted, cut: [front, behi
   if (front || behind) plan.after = (plan.count - 1) * s + reach - n - plan.before;
   const p = plan.before;
   const even = p >= 0 && !(axis.pool && p > Math.floor(reach / 2)) && equal(plan, planned([p, p]), axis);
-  const found = { pads: [plan.before, plan.after], count: plan.count, shift: null, note: left };
+  const found = { ...NOTHING, pads: [plan.before, plan.after], count: plan.count, note: plan.count ? left : "no-output" };
   const half = even ? p : Math.floor((reach - 1) / 2);
   if (planned([half, half]).count === same.count) found.shift = half - low;
-  if (!plan.count) return { ...found, same: null, symmetric: null, lower: null, note: "no-output" };
-  const inPool = op === "max_pool" ? zeros && folded : op === "avg_pool" && (counted ? written : folded);
-  const held = inPool ? reads(plan, inPool, axis) : false;
-  const mixed = op === "avg_pool" && folded && !counted && Math.max(...own) > 0 && reads(plan, folded, axis);
-  const not = (bad, value) => (bad ? false : bad === null ? null : value);
+  if (!plan.count) return found;
+  const inPool = op === "max_pool" ? folded : op === "avg_pool" && (counted ? written : folded);
+  const held = inPool && reads(plan, inPool, axis) && zeros;
+  const mixed = op === "avg_pool" && !counted && Math.max(...own) > 0 && reads(plan, folded, axis);
+  const not = (bad, value) => (bad ? false : value && bad == null ? null : value);
   found.same = not(held, equal(plan, same, axis));
   found.lower = not(held, equal(plan, planned([high, low]), axis));
   found.symmetric = not(op === "max_pool" ? held : mixed, even);
-  if (held) found.note = op === "max_pool" ? "zeros" : "counted";
+  if (held !== false) found.note = held ? op : "sign";
   return found;
 }
 
@@ -89,11 +87,11 @@ function anySize(layer, axis) {
     return forward(layer, { ...axis, n });
   });
   const one = (key) => (all.every((each) => `${each[key]}` === `${all[0][key]}`) ? all[0][key] : null);
-  const found = { count: null, pads: one("pads"), shift: one("shift"), note: (all.find((each) => each.note) || {}).note };
+  const found = { ...NOTHING, pads: one("pads"), shift: one("shift"), note: (all.find((each) => each.note) || {}).note };
   for (const rule of RULES) {
     const where = all.flatMap((each, r) => (each[rule] ? [r] : []));
-    found[rule] = where.length === s ? true : where.length ? `(n - 1) mod ${s} = ${where.join(", ")}`
-      : all.some((each) => each[rule] === null) ? null : false;
+    found[rule] = where.length === s ? true : all.some((each) => each[rule] === null) ? null
+      : where.length ? `(n - 1) mod ${s} = ${where.join(", ")}` : false;
   }
   return found;
 }
@@ -203,8 +201,8 @@ function jumpAfter(node, shapes, jumps, out) {
 /** The rows of a graph. */
 function audit(graph) {
   const shapes = new Map(graph.shapes);
-  const jumps = new Map([...graph.open.keys()].map((key) => [key, []])); // [] is 1 along every axis
   const makers = new Map();
+  const facts = new Map([...graph.open.keys()].map((key) => [key, { low: true, edges: [], jump: [] }])); // [] is 1 along every axis
   const uses = new Map();
   for (const key of [...graph.ends, ...graph.ends, ...graph.nodes.flatMap(({ from }) => from)]) uses.set(key, (uses.get(key) || 0) + 1);
   const blocks = new Set(); // tensors between a split and its join
@@ -218,7 +216,7 @@ function audit(graph) {
     let layer = node.k && !node.blocked && windowRow(node);
     const atRun = layer === null;
     if (layer) node.row = rows.push(layer.row) - 1;
-    else if (op === "unknown" || node.k) node.row = rows.push({ ...NOTHING, kind: "unknown", name: node.name, type: node.type, note: node.note || (atRun ? "run-time" : "blocks") }) - 1;
+    else if (op === "unknown" || node.k) node.row = rows.push({ ...NOTHING, kind: "unknown", name: node.name, type: node.type, note: node.note || (atRun ? "late" : "blocks") }) - 1;
     const before = makers.get(from[0]);
     const inBlocks = op === "join" && dilated(node);
     if (inBlocks) {
@@ -229,7 +227,7 @@ function audit(graph) {
       layer = windowRow(of);
       rows[of.row] = layer.row;
     }
-    const [pads, elsewhere] = op === "pad" && node.by && before && rows[before.row] && rows[before.row].kind !== "unknown" && uses.get(from[0]) === 1
+    const [pads, elsewhere] = op === "pad" && node.by && before && rows[before.row] && rows[before.row].kernel_size && uses.get(from[0]) === 1
       ? along(node, before) : [];
     if (pads && node.value === 0 && !elsewhere && none(pads.flat()) && pads.length === before.k.length) {
       maker = before; // a crop right behind a layer is part of it
@@ -242,23 +240,46 @@ function audit(graph) {
     const made = layer ? layer.shape : shapeAfter(node, inputs);
     const out = made && told && made.length === told.length ? made.map((n, i) => n ?? told[i]) : made || told;
     if (out) shapes.set(y, out);
-    const ways = from.map((key) => jumps.get(key));
+    const ways = from.map((key) => fact(key).jump);
     const jump = layer ? layer.jump : ways.some((way) => way !== undefined) ? jumpAfter(node, inputs, ways, out) : undefined;
+    const known = { jump, ...learned(maker, inputs[0], out) };
     for (const key of node.to) {
       makers.set(key, maker);
-      if (jump !== undefined) jumps.set(key, jump);
+      facts.set(key, known);
     }
   }
   return rows;
 
-  /** Whether a node is a Pad whose numbers are no constants. */
-  function isComputed(pad) {
-    return pad && pad.op === "pad" && pad.value === undefined;
+  /** What is known of a tensor, nothing of a constant. */
+  function fact(key) {
+    return facts.get(key) || {};
+  }
+
+  /**
+   * What is known of a node's outputs beside their shape: `low`, true, false or null, and by axis what may have put
+   * cells around them, `edges`; none for what is computed of constants.
+   */
+  function learned(node, before, after) {
+    const { op, by, perm, from } = node;
+    const several = /merge|concat/.test(op);
+    const [first, ...others] = (several ? from : [node.x ?? from[0]]).map((key) => fact(key).low);
+    let { low = node.k || perm || /pad|concat/.test(op) ? "as" : null } = node;
+    // A depthwise layer may be a blur.
+    if (low === "as") low = /^conv/.test(op) || (others.every((one) => one === first) && (first || op !== "depthwise") ? first : null);
+    const given = from.map((key) => fact(key).edges).filter(Boolean);
+    // Zeros in a sum, or beside others, are zeros if all are; in a product if one is.
+    const kept = node.k || op === "unknown" || several && !/^mul/i.test(node.type) && !given.every((edges) => edges.some(Boolean)) ? [] : given;
+    const old = (i) => kept.map((edges) => edges[i]).find(Boolean);
+    const moved = !several && !/pad|scale/.test(op) && !(after && `${before}` === `${after}`);
+    const axis = node.axis < 0 ? node.axis + (before || []).length : node.axis;
+    const adds = (i) => node.inside || i === axis || (op === "pad" && (!by || (by[i] || []).some((cells) => cells > 0)));
+    const edge = (i) => (adds(i) ? node : perm ? old(perm[i]) : moved ? kept.flat().find((one) => one && !one.axis) : old(i));
+    return { low, edges: (given[0] || node.inside) && listOf(8, edge) };
   }
 
   /**
    * The split of a dilated convolution, `of` it the layer, which TFLite writes as a split, a VALID layer and
-   * the join; in 1-D with one row put in before the layer and taken out behind it. Undefined for anything else.
+   * the join; in 1-D with one row put in before the layer and taken out behind it. Nothing for anything else.
    */
   function dilated(join) {
     const { from: [end], by, pads } = join;
@@ -267,63 +288,40 @@ function audit(graph) {
     const rowless = (key) => `${(shapes.get(key) || []).filter((_, i) => i !== 1)}`;
     const behind = row(makers.get(end)) || { from: [end] };
     const of = makers.get(behind.from && behind.from[0]);
-    if (!by || !of || !["conv", "depthwise"].includes(of.op) || `${of.s}` !== "1,1" || of.pad === "same") return undefined;
+    if (!by || !of || /pool|trans/.test(of.op) || `${of.s}` !== "1,1" || of.pad === "same") return undefined;
     const front = row(makers.get(of.x)) || { from: [of.x] };
     const split = makers.get(front.from && front.from[0]);
     if (!split || split.op !== "split" || `${split.by}` !== `${by}` || ![pads, split.pads].every(({ length }) => length === by.length)) return undefined;
     if (![end, behind.from[0], of.x, front.from[0]].every((key) => uses.get(key) === 1)) return undefined;
-    const fits = flat ? of.k[0] === 1 && shapes.get(of.x)[1] === 1 && [[of.x, front.from[0]], [behind.from[0], end]].every(([two, one]) =>
+    const fits = flat ? of.k[0] === 1 && [[of.x, front.from[0]], [behind.from[0], end]].every(([two, one]) =>
       rowless(two) === `${shapes.get(one)}` && shapes.get(two)[1] === 1) : by.length === 2;
-    return fits ? { ...split, of } : undefined;
+    return fits && { ...split, of };
   }
 
   /** The Pads right before a layer as one: {pads, value, from}, and `left`, one that is no padding of the layer. */
   function padsBefore(node, x) {
     const sides = (read) => node.k.map((_, i) => [0, 1].map((j) => read(i, j)));
-    const own = Array.isArray(node.pad) && !node.ceil && node.op !== "conv_transpose" && node.pad;
+    // Before a ConvInteger or a QLinearConv a 0 may stand for something else.
+    const own = Array.isArray(node.pad) && !node.ceil && !/trans|Int|QL/.test(node.op + node.type) && node.pad;
     const found = { from: x, pads: sides(() => 0), value: null };
     let cut = found.pads, added = sides((i, j) => own && own[i][j] > 0);
     let pad = makers.get(x);
-    for (; pad && pad.op === "pad"; pad = makers.get(pad.from[0])) {
+    for (; pad && pad.op === "pad" && pad.by; pad = makers.get(pad.from[0])) {
       const { by, value } = pad;
-      if (isComputed(pad)) return found;
-      if (!by || Number.isNaN(value)) return { ...found, left: pad };
       const [pads, elsewhere] = along(pad, node);
       const crop = none(by.flat());
-      if (by.flat().includes(NaN) || pads.length < node.k.length) return found;
-      if (!crop && !pads.flat().some(Boolean) || crop && elsewhere) return found;
+      if (by.flat().includes(NaN) || pads.length < node.k.length || (crop ? elsewhere : !pads.flat().some(Boolean))) break;
       cut = sides((i, j) => cut[i][j] + pads[i][j]);
       if (crop) continue; // it counts if a Pad stands before it
       const filler = value <= -3e38 && node.op === "max_pool" ? -Infinity : value;
       const good = own && !elsewhere && (filler === 0 || filler === -Infinity && node.op === "max_pool") && [null, filler].includes(found.value)
         && sides((i, j) => !(added[i][j] && Math.min(pads[i][j], cut[i][j] - pads[i][j]) < 0)).flat().every(Boolean);
-      if (!good) return { ...found, left: pad };
+      if (!good) break;
       Object.assign(found, { pads: sides((i, j) => found.pads[i][j] + cut[i][j]), value: filler, from: pad.from[0] });
       added = sides((i, j) => added[i][j] || pads[i][j] > 0);
       cut = sides(() => 0);
     }
-    return { ...found, left: padFurtherUp(found.from, node) };
-  }
-
-  /**
-   * What stands before a tensor and may put cells around it: a Pad, with operators of one input between that make
-   * no cells and drop none, or a Concat along one of the layer's axes.
-   */
-  function padFurtherUp(x, node) {
-    let moved; // to other axes, or nobody knows
-    for (let key = x, one = makers.get(x); one; one = makers.get(key)) {
-      const { op, by } = one;
-      const after = shapes.get(key);
-      if (op === "pad") return key === x || by && (none(by.flat()) || !(moved ? by : along(one, node)[0]).flat().some(Boolean)) ? null : one;
-      if (op === "concat" && after && inside(after.map((_, i) => i), node).includes((one.axis + after.length) % after.length)) return one;
-      const made = one.from.filter((name) => makers.has(name) && makers.get(name).from.length);
-      if (!PASS.has(op) || one.k || made.length !== 1) return null;
-      [key] = made;
-      const before = shapes.get(key);
-      if (before && after && sizesOf(before) !== sizesOf(after)) return null;
-      moved ||= one.perm || !after || `${before}` !== `${after}`;
-    }
-    return null;
+    return { ...found, left: (fact(found.from).edges || []).slice(offset(node)).slice(0, node.k.length).find(Boolean) };
   }
 
   /** {row, shape, jump} of a layer with windows. */
@@ -335,7 +333,7 @@ function audit(graph) {
     const { k, s, d } = node;
     const size = inside(shapes.get(source), node, k.length);
     const maker = makers.get(source);
-    if (isComputed(maker)) return null;
+    if (maker && maker.op === "pad" && maker.value === undefined) return null; // its numbers are no constants
     const axes = k.map((_, i) => {
       const axis = { n: size[i], k: k[i], s: s[i], d: d[i], pool: node.op.endsWith("pool") };
       const cut = (node.cut || [])[i] || [0, 0];
@@ -345,13 +343,12 @@ function audit(graph) {
       const own = Array.isArray(node.pad) ? node.pad[i] : node.pad;
       const folded = pads[i];
       const layer = {
-        ...node, own: pad ? own : [0, 0], folded, cut, zeros: value === 0 && ![maker, makers.get(x)].some((one) => one && one.positive),
+        ...node, own: pad ? own : [0, 0], folded, cut, zeros: node.op === "avg_pool" || value === 0 && fact(x).low,
         pad: pad ? [own[0] + folded[0], own[1] + folded[1]] : own,
       };
       return axis.n ? forward(layer, axis) : anySize(layer, axis);
     });
-    const from = jumps.get(source);
-    const jump = k.map((_, i) => at(from, i + offset(node)));
+    const jump = k.map((_, i) => at(fact(source).jump, i + offset(node)));
     const all = (key) => axes.map((axis) => axis[key]);
     const row = {
       name: node.name, type: node.type, kind: node.op, input_size: size, output_size: all("count"),
@@ -363,7 +360,7 @@ function audit(graph) {
     for (const rule of RULES) row[rule] = left ? null : together(all(rule));
     if (left) {
       row.shift = row.shift_pixels = k.map(() => null);
-      row.note = ["not-judged", left.type || "a Pad", left.name];
+      row.note = ["left", left.type || "a Pad", left.name];
     }
     const after = jump.map((pixels, i) => pixels && (back ? pixels / s[i] : pixels * s[i]));
     return { row, shape: shaped(shapes.get(source), all("count").map(whole), node), jump: node.first ? [1, 1, ...after] : [1, ...after, 1] };
