@@ -1,5 +1,6 @@
 """Settings shared by all tests."""
 
+import atexit
 import functools
 import gc
 import http.server
@@ -7,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -25,6 +27,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("TF_CUDNN_USE_AUTOTUNE", "0")
+
+# The kernels that run the chapters look for garbage less often.
+os.environ["PYTHONSTARTUP"] = str(ROOT / "tests" / "kernel_startup.py")
+
+# What torch.compile's default backend makes: once for all processes of a run, and not for the next.
+# From a cache that outlives it PyTorch 2.13 takes code for wider vectors than those that
+# ATEN_CPU_CAPABILITY allows, and that is wrong for a plain nn.Conv2d too.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="inductor-")
+    atexit.register(shutil.rmtree, os.environ["TORCHINDUCTOR_CACHE_DIR"], True)
 
 # HYPOTHESIS_PROFILE=long draws 50 times as many layers, and other ones in every run.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -84,6 +96,7 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+        gc.set_threshold(100_000, 50, 50)
 
 
 # Longest first, so that no process is left alone with one of them at the end. The first builds the
@@ -156,25 +169,18 @@ def fresh_compiler():
 
 @pytest.fixture(scope="module")
 def inductor():
-    """Skip where the default backend cannot compile a trivial function, and say why.
-
-    It has a cache of its own: from the one on disk PyTorch 2.13 takes code for wider vectors than
-    those that ATEN_CPU_CAPABILITY allows, and that is wrong for a plain nn.Conv2d too.
-    """
+    """Skip where the default backend cannot compile a trivial function, and say why."""
     if shutil.which("g++") is None:
         pytest.skip("the default backend needs g++")
     import torch
-    from torch._inductor.utils import fresh_cache
 
     torch._dynamo.reset()
-    with fresh_cache():
-        try:
-            torch.compile(lambda x: torch.relu(x + 1), dynamic=True)(torch.zeros(3, 5))
-        except Exception as error:
-            why = " ".join(str(error).split())[:200]
-            pytest.skip(f"the default backend compiles no trivial function here: {why}")
-        torch._dynamo.reset()
-        yield
+    try:
+        torch.compile(lambda x: torch.relu(x + 1), dynamic=True)(torch.zeros(3, 5))
+    except Exception as error:
+        why = " ".join(str(error).split())[:200]
+        pytest.skip(f"the default backend compiles no trivial function here: {why}")
+    torch._dynamo.reset()
 
 
 @pytest.fixture(scope="session")
