@@ -1,6 +1,5 @@
 """Settings shared by all tests."""
 
-import atexit
 import functools
 import gc
 import http.server
@@ -8,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zipfile
@@ -30,13 +28,6 @@ os.environ.setdefault("TF_CUDNN_USE_AUTOTUNE", "0")
 
 # The kernels that run the chapters look for garbage less often.
 os.environ["PYTHONSTARTUP"] = str(ROOT / "tests" / "kernel_startup.py")
-
-# What torch.compile's default backend makes: once for all processes of a run, and not for the next.
-# From a cache that outlives it PyTorch 2.13 takes code for wider vectors than those that
-# ATEN_CPU_CAPABILITY allows, and that is wrong for a plain nn.Conv2d too.
-if "PYTEST_XDIST_WORKER" not in os.environ:
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="inductor-")
-    atexit.register(shutil.rmtree, os.environ["TORCHINDUCTOR_CACHE_DIR"], True)
 
 # HYPOTHESIS_PROFILE=long draws 50 times as many layers, and other ones in every run.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -169,18 +160,25 @@ def fresh_compiler():
 
 @pytest.fixture(scope="module")
 def inductor():
-    """Skip where the default backend cannot compile a trivial function, and say why."""
+    """Skip where the default backend cannot compile a trivial function, and say why.
+
+    It has a cache of its own: from the one on disk PyTorch 2.13 takes code for wider vectors than
+    those that ATEN_CPU_CAPABILITY allows, and that is wrong for a plain nn.Conv2d too.
+    """
     if shutil.which("g++") is None:
         pytest.skip("the default backend needs g++")
     import torch
+    from torch._inductor.utils import fresh_cache
 
     torch._dynamo.reset()
-    try:
-        torch.compile(lambda x: torch.relu(x + 1), dynamic=True)(torch.zeros(3, 5))
-    except Exception as error:
-        why = " ".join(str(error).split())[:200]
-        pytest.skip(f"the default backend compiles no trivial function here: {why}")
-    torch._dynamo.reset()
+    with fresh_cache():
+        try:
+            torch.compile(lambda x: torch.relu(x + 1), dynamic=True)(torch.zeros(3, 5))
+        except Exception as error:
+            why = " ".join(str(error).split())[:200]
+            pytest.skip(f"the default backend compiles no trivial function here: {why}")
+        torch._dynamo.reset()
+        yield
 
 
 @pytest.fixture(scope="session")
