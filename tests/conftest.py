@@ -26,6 +26,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("TF_CUDNN_USE_AUTOTUNE", "0")
 
+# The kernels that run the chapters look for garbage less often.
+os.environ["PYTHONSTARTUP"] = str(ROOT / "tests" / "kernel_startup.py")
+
 # HYPOTHESIS_PROFILE=long draws 50 times as many layers, and other ones in every run.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("long", deadline=None, print_blob=True)
@@ -84,6 +87,7 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+        gc.set_threshold(100_000, 50, 50)
 
 
 # Longest first, so that no process is left alone with one of them at the end. The first builds the
