@@ -1523,6 +1523,9 @@ def test_compare_names_what_it_cannot_take(normalised):
         compare(model, port, np.moveaxis(x, -1, 1))
     with pytest.raises(ValueError, match="x must be an input that the module takes"):
         compare(port, model, x)
+    halves = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3, dtype="float16")])
+    with pytest.raises(ValueError, match="a must be of float32 or.*got float16"):
+        compare(halves, halves, x[:, :8, :8])
     with pytest.raises(ValueError, match="a must be a model, got int"):
         compare(7, model, x)
     assert compare(model, copy.deepcopy(port).double(), x)["cause"] is None
@@ -1577,6 +1580,8 @@ TO_KERAS = [
     nn.Conv2d(2, 2, 3, 2, (1, 0), bias=False), nn.Conv2d(2, 2, 3, 2, bias=False),
     nn.MaxPool2d(3, 2, 1), nn.MaxPool2d((3, 5), (2, 3), (1, 2)), nn.MaxPool2d(5, 2, 1),
     nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(3, 2, 1), nn.AvgPool2d(2),
+    nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.AvgPool2d(3, 2, 1, ceil_mode=True),
+    nn.AvgPool2d(2, 2, divisor_override=3),
     nn.ConvTranspose2d(2, 2, 3, 2, 1, 1, bias=False),
     nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=False), nn.ConvTranspose2d(2, 2, 3, bias=False),
 ]  # fmt: skip
@@ -1594,10 +1599,25 @@ def test_what_fix_writes_in_keras_runs_and_is_right(module):
     line = audit(module, torch.from_numpy(x))[0]["write"]["keras"]
     names = vars(L) | {"padded_max_pool": load("17").padded_max_pool}
     last, build = np.moveaxis(x, 1, -1), lambda **how: in_keras(module, **how)
-    made = run_line(line, build, last, names)
+    if line.startswith("torch_to_keras"):
+        made = load("11").torch_to_keras(module, (16, 16))(last)
+    else:
+        made = run_line(line, build, last, names)
     assert np.allclose(np.moveaxis(made, -1, 1), wanted, atol=1e-3), line
     lines = fix(audit(module, torch.from_numpy(x)), framework="keras")
     assert lines[2:] in ([], [f"+ {line}"])
+
+
+@pytest.mark.parametrize("ceil, counts", itertools.product((False, True), repeat=2))
+def test_what_fix_writes_of_a_mean(ceil, counts):
+    """A line for PyTorch holds all that a mean of PyTorch has been given."""
+    x = torch.arange(2.0 * 16 * 16).reshape(1, 2, 16, 16)
+    for n, p in itertools.product((15, 16), (0, 1)):
+        pool = nn.AvgPool2d(3, 2, p, ceil, counts)
+        (row,) = audit(pool, x[..., :n, :n])
+        build = lambda **how: nn.AvgPool2d(3, 2, **how)  # noqa: E731
+        made = run_line(row["write"]["pytorch"], build, x[..., :n, :n], {"F": F})
+        assert torch.allclose(made, pool(x[..., :n, :n])), row["write"]
 
 
 TO_PYTORCH = [
@@ -1692,7 +1712,7 @@ def test_fix_looks_at_the_port_it_is_given():
     ]
     assert fix(*rows)[1:] == ["- a mean, padding=1", "+ a maximum, padding=1"]
     odd = nn.Conv2d(3, 3, 3, 2, 1, padding_mode="circular")
-    (line,) = fix(audit(nn.Conv2d(3, 3, 3, 2, 1), 34), audit(odd, 32))
+    (line,) = fix(audit(nn.Conv2d(3, 3, 3, 2, 1), 32), audit(odd, 32))
     assert line.startswith("?") and "not judged" in line
 
 
