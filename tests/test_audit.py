@@ -952,10 +952,10 @@ def test_other_windows_are_unknown_rows():
     """Of PyTorch and of keras.ops; none is taken for what it is made of."""
     model = nn.Sequential(
         nn.Conv2d(3, 3, 3), nn.LPPool2d(2, 3), nn.FractionalMaxPool2d(2, 3),
-        nn.AdaptiveAvgPool2d(2),
+        nn.AdaptiveMaxPool2d(3), nn.AdaptiveAvgPool2d(2), nn.AdaptiveAvgPool2d(1),
     )  # fmt: skip
     kinds = [row["kind"] for row in audit(model, 33)]
-    assert kinds == ["conv", "unknown", "unknown"]
+    assert kinds == ["conv", *["unknown"] * 4]  # one cell is all there is to a mean
     x = keras.Input((16, 16, 3))
     y = L.TimeDistributed(L.Conv1D(2, 3))(keras.ops.max_pool(x, 2))
     kinds = [row["kind"] for row in audit(keras.Model(x, L.Conv2D(2, 3)(y)))]
@@ -1077,7 +1077,7 @@ def test_what_is_no_model_is_refused_by_name():
     for model in (scripted, nn.Sequential(scripted)):
         with pytest.raises(ValueError, match="model must be.*scripted"):
             audit(model, 8)
-        with pytest.raises(ValueError, match="model must be.*scripted"):
+        with pytest.raises(ValueError, match="b must be.*scripted"):
             compare(nn.Conv2d(3, 3, 3), model, image)
     for size in (0, 1.5, (8, 8, 8), True):
         with pytest.raises(ValueError, match="input_size"):
@@ -1322,3 +1322,433 @@ def test_another_epsilon_is_no_rounding():
         found = compare(model, nn.Sequential(*modules), image)
         assert found["cause"] == (None if epsilon == 1e-3 else "between"), found
         assert (found["difference"] > 1e-4) is (epsilon == 1e-5)
+
+
+# --- compare where one of the two has folded a normalisation
+
+
+def with_statistics(model):
+    """Return a Keras model whose normalisations do something."""
+    rng = np.random.default_rng(3)
+    for layer in model.layers:
+        if isinstance(layer, L.BatchNormalization):
+            for weight, positive in zip(layer.weights, (1, 1, 0, 1), strict=True):
+                low, high = (0.5, 1.5) if positive else (-0.5, 0.5)
+                weight.assign(rng.uniform(low, high, weight.shape))
+    return model
+
+
+def lite_of(model, **how):
+    """Return the bytes of a Keras model's .tflite file; how: attributes to set."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    for name, value in how.items():
+        setattr(converter, name, value)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
+        return converter.convert()
+
+
+class Normalised(nn.Sequential):
+    """A port of `normalised` by hand, as it can be exported."""
+
+    def __init__(self, model):
+        """Port every layer."""
+        super().__init__()
+        for layer in model.layers:
+            norm = isinstance(layer, L.BatchNormalization)
+            module = keras_to_torch(layer) if norm else self.plain(layer)
+            self.add_module(layer.name, module)
+        self.eval()
+
+    def plain(self, layer):
+        """Return PyTorch's layer, with SAME's cells in front if they are not symmetric."""
+        if not layer.weights:
+            pool = isinstance(layer, L.MaxPooling2D)
+            return nn.MaxPool2d(3, 2, ceil_mode=True) if pool else nn.ReLU6()
+        kernel, *bias = layer.get_weights()
+        deep = isinstance(layer, L.DepthwiseConv2D)
+        weight = (chapter.depthwise_to_torch if deep else chapter.to_torch)(kernel)
+        size, groups = weight.shape[-1], len(weight) if deep else 1
+        how = {"groups": groups, "bias": bool(bias), "stride": layer.strides}
+        conv = nn.Conv2d(weight.shape[1] * groups, len(weight), size, **how)
+        with torch.no_grad():
+            conv.weight.copy_(weight)
+            for values in bias:
+                conv.bias.copy_(torch.from_numpy(values))
+        if layer.padding == "valid":
+            return conv
+        total = size - layer.strides[0]  # of an even input
+        before, after = total // 2, total - total // 2
+        return nn.Sequential(nn.ZeroPad2d((before, after) * 2), conv)
+
+    def fold(self):
+        """Return a copy with its normalisations in its convolutions."""
+        port = copy.deepcopy(self)
+        for name in ("a", "b", "c"):
+            conv, norm = innermost(port, name), port.get_submodule(f"norm_{name}")
+            fused = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+            conv.weight, conv.bias = fused.weight, fused.bias
+            setattr(port, f"norm_{name}", nn.Identity())
+        return port
+
+
+def innermost(port, name):
+    """Return the convolution in a port's layer."""
+    parts = port.get_submodule(name).modules()
+    return next(part for part in parts if isinstance(part, nn.Conv2d))
+
+
+@pytest.fixture(scope="module")
+def normalised():
+    """A Keras network, its port, the port's file by both exporters, a .tflite file, x."""
+    keras.utils.set_random_seed(0)
+    layers = []
+    for name, layer in (
+        ("a", L.Conv2D(8, 3, 2, "same", use_bias=False, name="a")),
+        ("b", L.DepthwiseConv2D(3, 1, "same", name="b")),
+        ("c", L.Conv2D(8, 5, 2, "same", name="c")),
+    ):
+        layers += [layer, L.BatchNormalization(name=f"norm_{name}")]
+        layers += [L.ReLU(6.0, name=f"relu_{name}")]
+    layers += [L.MaxPooling2D(3, 2, "same", name="max"), L.Conv2D(4, 3, name="d")]
+    model = keras.Sequential([keras.Input((32, 32, 3)), *layers])
+    with_statistics(model)
+    port = Normalised(model)
+    x = np.random.default_rng(0).normal(size=(1, 32, 32, 3)).astype("float32")
+    first = torch.from_numpy(x).movedim(-1, 1)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(port, (first,), file, dynamo=True, verbose=False)
+    onnx_files = exported(port, first), file.getvalue()
+    return model, port, *onnx_files, lite_of(model), x
+
+
+def test_a_folded_normalisation_is_no_fault(normalised):
+    """Two exporters, a converter, PyTorch's own folding, each against what is not folded."""
+    model, port, old, new, lite, x = normalised
+    first = np.moveaxis(x, -1, 1)
+    pairs = [(model, port), (model, old), (model, new), (model, lite), (port, old)]
+    pairs += [(port, new), (old, model), (lite, model), (lite, port), (new, lite)]
+    pairs += [(model, port.fold()), (port.fold(), model)]
+    for a, b in pairs:
+        last = a is model or a is lite
+        found = compare(a, b, x if last else first)
+        assert found["cause"] is None and found["difference"] < 1e-5, found
+        both = {model, port}, {old, new, lite}
+        alike = any({a, b} <= part for part in both)
+        assert ("3 of them behind a folded" in found["why"]) is not alike, found
+        assert not found["without partner"]
+
+
+def folded_padding(port, name):
+    """PyTorch's symmetric padding in a strided layer."""
+    conv = innermost(port, name)
+    conv.padding = conv.kernel_size[0] // 2
+    setattr(port, name, conv)
+    return "padding"
+
+
+def folded_pool(port, name):
+    """A mean for the maximum."""
+    port.max = nn.AvgPool2d(3, 2, ceil_mode=True)
+    return "pool"
+
+
+def folded_weight(port, name):
+    """One weight."""
+    innermost(port, name).weight[2, 0, 1, 0] += 0.3
+    return "weights"
+
+
+def folded_bias(port, name):
+    """One bias."""
+    innermost(port, name).bias[2] += 0.3
+    return "weights"
+
+
+def folded_scale(port, name):
+    """All weights of a channel, and its bias."""
+    conv = innermost(port, name)
+    conv.weight[2] *= 1.5
+    conv.bias[2] *= 1.5
+    return "weights"
+
+
+FOLDED_FAULTS = [(folded_padding, "a"), (folded_padding, "c"), (folded_pool, "max")]
+FOLDED_FAULTS += [(folded_weight, "b"), (folded_weight, "c"), (folded_weight, "d")]
+FOLDED_FAULTS += [(folded_bias, "a"), (folded_scale, "c"), (folded_scale, "d")]
+
+
+@pytest.mark.parametrize("plant, name", FOLDED_FAULTS)
+def test_a_fault_in_a_folded_network_is_found(normalised, plant, name):
+    """In the layer where it was planted, whichever of the two is folded."""
+    model, port, _, _, lite, x = normalised
+    first = np.moveaxis(x, -1, 1)
+    wrong = port.fold()
+    with torch.no_grad():
+        cause = plant(wrong, name)
+    file = exported(wrong, torch.from_numpy(first))
+    for a, b, image in ((model, wrong, x), (model, file, x), (file, model, first)):
+        found = compare(a, b, image)
+        where = found["a"] if a is model else found["b"]
+        assert (found["cause"], where) == (cause, name), found
+        count = {folded_weight: "1 of", folded_bias: "the bias"}.get(plant, "")
+        assert found["why"].startswith(count), found
+    if plant is not folded_bias:  # where it is not folded, a has none
+        with torch.no_grad():
+            plant(port := copy.deepcopy(port), name)
+        assert compare(lite, port, x)["cause"] == cause
+
+
+def test_a_scale_that_the_next_layer_undoes_is_no_fault():
+    """The outputs agree; a scale that stays is a wrong weight, without a normalisation."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(), nn.Conv2d(4, 4, 3)).eval()
+    other, x = copy.deepcopy(net), torch.randn(1, 3, 9, 9)
+    scale = torch.tensor([2, 4, 0.5, 1])
+    with torch.no_grad():
+        other[0].weight *= scale.reshape(-1, 1, 1, 1)
+        other[0].bias *= scale
+        found = compare(net, other, x)
+        assert (found["cause"], found["a"]) == ("weights", "0"), found
+        other[2].weight /= scale.reshape(-1, 1, 1)
+        found = compare(net, other, x)
+        assert found["cause"] is found["a"] is None, found
+        assert found["why"] == "the outputs agree, though 0 and 0 hold other values"
+        net[1] = nn.Hardtanh(1e9, 2e9)  # whatever comes before it, its output is 1e9
+        other = copy.deepcopy(net)
+        other[0].weight[1, 2, 0, 0] += 1
+    assert compare(net, other, x)["cause"] == "weights"
+
+
+def test_mobile_net_v2_agrees_with_its_own_file():
+    """52 layers, all folded by the converter; without weights of others."""
+    how = {"alpha": 0.35, "include_top": False, "weights": None}
+    model = with_statistics(keras.applications.MobileNetV2((96, 96, 3), **how))
+    lite = lite_of(model)
+    x = np.random.default_rng(0).normal(size=(1, 96, 96, 3)).astype("float32")
+    found = compare(model, lite, x)
+    assert found["cause"] is None and found["difference"] < 1e-4, found
+    assert "52 layers agree" in found["why"] and not found["without partner"]
+    assert fix(audit(model), audit(lite)) == []
+
+
+def test_compare_names_what_it_cannot_take(normalised):
+    """A quantised file, half a float, an x of another shape, no model."""
+    model, port, *_, x = normalised
+    how = {"optimizations": [tf.lite.Optimize.DEFAULT]}
+    how["representative_dataset"] = lambda: [[x]]
+    with pytest.raises(ValueError, match="b must be of float32.*int8"):
+        compare(model, lite_of(model, **how), x)
+    for kind in (torch.float16, torch.bfloat16):
+        with pytest.raises(ValueError, match=f"b must be of float32 or.*{kind}"):
+            compare(model, copy.deepcopy(port).to(kind), x)
+    with pytest.raises(ValueError, match="x must be an input that a takes.*3, 32, 32"):
+        compare(model, port, np.moveaxis(x, -1, 1))
+    with pytest.raises(ValueError, match="x must be an input that the module takes"):
+        compare(port, model, x)
+    halves = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3, dtype="float16")])
+    with pytest.raises(ValueError, match="a must be of float32 or.*got float16"):
+        compare(halves, halves, x[:, :8, :8])
+    with pytest.raises(ValueError, match="a must be a model, got int"):
+        compare(7, model, x)
+    assert compare(model, copy.deepcopy(port).double(), x)["cause"] is None
+
+
+def test_compare_of_nothing(normalised):
+    """No partner at all; zeros, of which any difference is the largest value."""
+    model, port, *_, x = normalised
+    strange = nn.Sequential(nn.Conv2d(3, 4, 7, 15), nn.ReLU())
+    found = compare(model, strange, x)
+    assert found["cause"] == "between" and found["why"].endswith("layer has a partner")
+    found = compare(nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU6()), x)
+    assert found["cause"] is None and found["why"].endswith("no layer has a partner")
+    with torch.no_grad():
+        nn.init.ones_((port := copy.deepcopy(port)).d.bias)
+    found = compare(model, port, 0 * x)
+    assert found["cause"] == "weights" and found["difference"] <= 2, found
+
+
+# --- the lines of fix
+
+
+def run_line(line, layer, x, names):
+    """Return what a line of `fix` makes of x, as it is pasted; layer(**how) builds one."""
+    for part in line.removeprefix("+ ").split("  #")[0].split(", then "):
+        if part.startswith("padding="):
+            x = layer(**eval(f"dict({part})"))(x)
+        else:
+            y = eval(part, names | {"x": x, "y": x})
+            x = y if hasattr(y, "shape") else y(x)
+    return x
+
+
+def in_keras(module, **how):
+    """Return Keras's layer for a module of PyTorch, with its weights and some padding."""
+    if isinstance(module, nn.MaxPool2d):
+        return L.MaxPooling2D(module.kernel_size, module.stride, **how)
+    if isinstance(module, nn.AvgPool2d):
+        return L.AveragePooling2D(module.kernel_size, module.stride, **how)
+    kernel = module.weight.detach().numpy().transpose(2, 3, 1, 0)
+    up = isinstance(module, nn.ConvTranspose2d)
+    layer = (L.Conv2DTranspose if up else L.Conv2D)(
+        module.out_channels, module.kernel_size, module.stride, use_bias=False, **how
+    )
+    layer.build((1, 16, 16, module.in_channels))
+    layer.set_weights([kernel])
+    return layer
+
+
+TO_KERAS = [
+    nn.Conv2d(2, 2, 3, 1, 1, bias=False), nn.Conv2d(2, 2, 3, 2, 1, bias=False),
+    nn.Conv2d(2, 2, 3, 2, (1, 0), bias=False), nn.Conv2d(2, 2, 3, 2, bias=False),
+    nn.MaxPool2d(3, 2, 1), nn.MaxPool2d((3, 5), (2, 3), (1, 2)), nn.MaxPool2d(5, 2, 1),
+    nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(3, 2, 1), nn.AvgPool2d(2),
+    nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.AvgPool2d(3, 2, 1, ceil_mode=True),
+    nn.AvgPool2d(2, 2, divisor_override=3),
+    nn.ConvTranspose2d(2, 2, 3, 2, 1, 1, bias=False),
+    nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=False), nn.ConvTranspose2d(2, 2, 3, bias=False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", TO_KERAS, ids=repr)
+def test_what_fix_writes_in_keras_runs_and_is_right(module):
+    """The line pasted around Keras's layer: PyTorch's values, below zero too."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-99, -1, (1, 2, 16, 16)).astype("float32")
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.copy_(torch.from_numpy(rng.integers(1, 9, weight.shape)))
+        wanted = module(torch.from_numpy(x)).numpy()
+    line = audit(module, torch.from_numpy(x))[0]["write"]["keras"]
+    names = vars(L) | {"padded_max_pool": load("17").padded_max_pool}
+    last, build = np.moveaxis(x, 1, -1), lambda **how: in_keras(module, **how)
+    if line.startswith("torch_to_keras"):
+        made = load("11").torch_to_keras(module, (16, 16))(last)
+    else:
+        made = run_line(line, build, last, names)
+    assert np.allclose(np.moveaxis(made, -1, 1), wanted, atol=1e-3), line
+    lines = fix(audit(module, torch.from_numpy(x)), framework="keras")
+    assert lines[2:] in ([], [f"+ {line}"])
+
+
+@pytest.mark.parametrize("ceil, counts", itertools.product((False, True), repeat=2))
+def test_what_fix_writes_of_a_mean(ceil, counts):
+    """A line for PyTorch holds all that a mean of PyTorch has been given."""
+    x = torch.arange(2.0 * 16 * 16).reshape(1, 2, 16, 16)
+    for n, p in itertools.product((15, 16), (0, 1)):
+        pool = nn.AvgPool2d(3, 2, p, ceil, counts)
+        (row,) = audit(pool, x[..., :n, :n])
+        build = lambda **how: nn.AvgPool2d(3, 2, **how)  # noqa: E731
+        made = run_line(row["write"]["pytorch"], build, x[..., :n, :n], {"F": F})
+        assert torch.allclose(made, pool(x[..., :n, :n])), row["write"]
+
+
+TO_PYTORCH = [
+    L.Conv2D(2, 3, 1, "same"), L.Conv2D(2, 3, 2, "same"), L.Conv2D(2, (2, 5), 2, "same"),
+    L.Conv2D(2, 3, 2), L.MaxPooling2D(3, 2, "same"), L.MaxPooling2D(2, 1, "same"),
+    L.MaxPooling2D((2, 3), 1, "same"), L.AveragePooling2D(3, 2, "same"),
+    L.AveragePooling2D(2, 1, "same"), L.AveragePooling2D(3, 1, "same"),
+    L.Conv2DTranspose(2, 3, 2, "same"), L.Conv2DTranspose(2, 4, 2, "same"),
+    L.Conv2DTranspose(2, 5, 2, "same"), L.Conv2DTranspose(2, 2, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(TO_PYTORCH)))
+def test_what_fix_writes_in_pytorch_runs_and_is_right(number):
+    """The line pasted around PyTorch's layer: Keras's values, below zero too."""
+    layer, rng = TO_PYTORCH[number], np.random.default_rng(0)
+    model = keras.Sequential([keras.Input((16, 16, 2)), layer])
+    model.set_weights([rng.integers(1, 9, w.shape) for w in model.get_weights()])
+    x = rng.integers(-99, -1, (1, 16, 16, 2)).astype("float32")
+    wanted = np.moveaxis(model(x), -1, 1)
+    pool, up = "Pooling" in type(layer).__name__, "Transpose" in type(layer).__name__
+    mean = "Average" in type(layer).__name__
+
+    def build(**how):
+        """Return PyTorch's layer with its weights and some padding."""
+        if pool:
+            return (nn.AvgPool2d if mean else nn.MaxPool2d)(
+                layer.pool_size, layer.strides, **how
+            )
+        kind = nn.ConvTranspose2d if up else nn.Conv2d
+        module = kind(2, 2, layer.kernel_size, layer.strides, **how)
+        kernel, bias = layer.get_weights()
+        state = {"weight": chapter.to_torch(kernel), "bias": torch.from_numpy(bias)}
+        module.load_state_dict(state)
+        return module
+
+    (row,) = audit(model)
+    line = row["write"]["pytorch"]
+    first = torch.from_numpy(x).movedim(-1, 1)
+    if line.startswith("pool_same"):
+        numbers = layer.pool_size, layer.strides, mean
+        made = load("08").pool_same(first, *numbers)
+    else:
+        names = {"F": F, "torch": torch}
+        made = run_line(line, build, first, names).detach()
+    assert np.allclose(made, wanted, atol=1e-3), line
+    assert "inf" not in line
+
+
+def test_fix_looks_at_the_port_it_is_given():
+    """Its framework, its size, its separable layers, and a maximum for a mean."""
+    keras.utils.set_random_seed(0)
+    layers = [L.Conv2D(8, 3, 2, "same", name="k0"), L.Conv2D(8, 3, 2, "same")]
+    model = keras.Sequential([keras.Input((64, 64, 3)), *layers])
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1))
+    for a, b in ((model, audit(net, 32)), (model, audit(net, 128))):
+        for original, port in ((audit(a), b), (b, audit(a))):
+            with pytest.raises(ValueError, match="port must be audited at the size of"):
+                fix(original, port)
+    lines = fix(audit(net, 64), audit(model))
+    assert lines[:2] == ["  k0, input 64×64", '- padding="same"']
+    assert lines[2] == '+ ZeroPadding2D(((1, 1), (1, 1))), then padding="valid"'
+    assert fix(audit(net, 64), audit(lite_of(model)))[1:3] == lines[1:3]
+    assert fix(audit(model), audit(net, 64))[1] == "- padding=1"
+    # of open size
+    assert fix(audit(net, 64), audit(net)) == []
+    lines = fix(audit(model), audit(net))
+    assert lines == ["? 0: audit both at one size", "? 1: audit both at one size"]
+    # a separable layer
+    layer = L.SeparableConv2D(8, 3, strides=2, padding="same")
+    model = keras.Sequential([keras.Input((64, 64, 3)), layer])
+    deep = nn.Conv2d(3, 3, 3, 2, 1, groups=3)
+    net = nn.Sequential(deep, nn.Conv2d(3, 8, 1))
+    assert [line[:2] for line in fix(audit(model), audit(net, 64))] == [
+        "  ",
+        "- ",
+        "+ ",
+    ]
+    assert [line[:2] for line in fix(audit(net, 64), audit(model))] == [
+        "  ",
+        "- ",
+        "+ ",
+    ]
+    assert fix(audit(model), audit(lite_of(model))) == []
+    net = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), deep, nn.Conv2d(3, 8, 1))
+    deep.padding = (0, 0)
+    assert fix(audit(model), audit(net, 64)) == []
+    # another pool, and what is not judged in the port only
+    rows = [
+        audit(pool(3, 2, 1), torch.zeros(1, 3, 32, 32))
+        for pool in (nn.MaxPool2d, nn.AvgPool2d)
+    ]
+    assert fix(*rows)[1:] == ["- a mean, padding=1", "+ a maximum, padding=1"]
+    odd = nn.Conv2d(3, 3, 3, 2, 1, padding_mode="circular")
+    (line,) = fix(audit(nn.Conv2d(3, 3, 3, 2, 1), 32), audit(odd, 32))
+    assert line.startswith("?") and "not judged" in line
+
+
+def test_print_audit_says_why_a_verdict_is_open(capsys):
+    """The note beneath, a dash where the two rules' shapes would differ."""
+    odd = nn.Conv2d(3, 3, 3, 2, 1, padding_mode="circular")
+    model = nn.Sequential(odd, nn.Conv2d(3, 3, 2, 2, 1), nn.AdaptiveMaxPool2d(3))
+    chapter.print_audit(audit(model, 32), every=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7 and max(map(len, lines)) <= 88
+    assert "?    ?    ?" in lines[1] and lines[2].startswith("    not judged: ")
+    assert lines[3].endswith("–")
+    assert lines[4].split()[1] == "unknown:" and "not audited" in lines[5]
+    chapter.print_audit(audit(nn.Conv2d(3, 3, 3, 2, 1)))
+    assert capsys.readouterr().out.splitlines()[1].endswith("  ?")
