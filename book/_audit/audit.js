@@ -63,7 +63,7 @@ function moved({ shift, shift_pixels: pixels, input_size: n }) {
   const far = pixels && !pixels.includes(null) ? pixels : shift;
   if (!far) return "?";
   const unit = far === pixels ? " px" : " cells";
-  const texts = far.map((one, i) => (one !== null ? `${Math.round(one * 100) / 100}` : n[i] === null ? "by size" : "–"));
+  const texts = far.map((one, i) => (one !== null ? `${+one.toFixed(2)}` : n[i] === null ? "by size" : "–"));
   return brief(texts, ", ").replace(/\d$/, `$&${unit}`);
 }
 
@@ -94,17 +94,17 @@ function sentence(name, ...slots) {
 function summary(file, rows, skipped) {
   const count = (test) => rows.filter(test).length;
   const all = rows.length;
-  const agree = count(agrees);
+  const says = (same, symmetric) => count((row) => row.same === same && row.symmetric === symmetric);
   const unknown = count((row) => row.same === null);
   const sizes = count((row) => `${row.same} ${row.symmetric}`.includes("where"));
   const far = rows.map(({ shift_pixels: pixels }) => Math.max(0, ...(pixels || [])));
   const most = Math.max(0, ...far);
   if (!all) return sentence("no-layer", file);
   return [
-    sentence("matter", file, all - agree, all, count((row) => row.same === true) - agree, count((row) => row.symmetric === true) - agree),
+    sentence("matter", file, all - says(true, true), all, says(true, false), says(false, true)),
     sizes && sentence("by-size", sizes),
     unknown && sentence("unknown", unknown),
-    most && sentence("farthest", Math.round(most * 100) / 100, rows[far.indexOf(most)].name),
+    most && sentence("farthest", +most.toFixed(2), rows[far.indexOf(most)].name),
     skipped && sentence("skipped", skipped),
   ].filter(Boolean).join(" ");
 }
