@@ -1,8 +1,10 @@
 """Settings shared by all tests."""
 
+import contextlib
 import functools
 import gc
 import http.server
+import io
 import os
 import shutil
 import subprocess
@@ -39,6 +41,17 @@ settings.load_profile(PROFILE)
 def examples(count):
     """Return how many examples to draw: `count` in CI, 50 times as many in the long profile."""
     return 50 * count if PROFILE == "long" else count
+
+
+def lite_of(model, **how):
+    """Return the bytes of a Keras model's .tflite file; how: attributes to set."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    for name, value in how.items():
+        setattr(converter, name, value)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
+        return converter.convert()
 
 
 @functools.cache

@@ -5,7 +5,6 @@ integers, with the layer's own windows, with SAME's, SAME_LOWER's and symmetric 
 decide. The judges of the sizes are the frameworks' own shapes.
 """
 
-import contextlib
 import copy
 import io
 import itertools
@@ -25,7 +24,7 @@ import pytest
 import tensorflow as tf
 import torch
 import torch.nn.functional as F
-from conftest import PROFILE, examples
+from conftest import PROFILE, examples, lite_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -493,7 +492,7 @@ def test_tflite_of_every_kind_of_layer():
         L.Conv2D(4, 5, 2, "valid"),
     ]
     model = keras.Sequential([keras.Input((32, 29, 3)), *layers])
-    data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    data = lite_of(model)
     assert verdicts(audit(data)) == verdicts(audit(model))
     x = np.random.default_rng(0).normal(size=(1, 32, 29, 3)).astype("float32")
     found = compare(model, data, x)
@@ -507,8 +506,7 @@ def converted(*layers, size):
     model = keras.Sequential([keras.Input((*size, 3)), *layers])
     rng = np.random.default_rng(0)
     model.set_weights([rng.integers(-9, 9, w.shape) for w in model.get_weights()])
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
-        return model, tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    return model, lite_of(model)
 
 
 DILATED = {
@@ -855,7 +853,7 @@ def test_a_pad_of_minus_infinity_is_warned_of():
     keras_model = keras.Model(x, L.MaxPooling2D(3, 2)(y))
     models = [nn.Sequential(low, pool), nn.Sequential(lowest, pool)]
     models += [exported(models[0], example), keras_model]
-    models += [tf.lite.TFLiteConverter.from_keras_model(keras_model).convert()]
+    models += [lite_of(keras_model)]
     for model in models:
         (row,) = audit(model, example if isinstance(model, nn.Module) else None)
         assert row["same"] is True and "does not survive int8" in row["note"]
@@ -1336,15 +1334,6 @@ def with_statistics(model):
                 low, high = (0.5, 1.5) if positive else (-0.5, 0.5)
                 weight.assign(rng.uniform(low, high, weight.shape))
     return model
-
-
-def lite_of(model, **how):
-    """Return the bytes of a Keras model's .tflite file; how: attributes to set."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    for name, value in how.items():
-        setattr(converter, name, value)
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
-        return converter.convert()
 
 
 class Normalised(nn.Sequential):

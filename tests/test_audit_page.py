@@ -5,7 +5,6 @@ into book/_audit/sample.html, after a change of the sample, the rows or the word
 """
 
 import base64
-import contextlib
 import gzip
 import io
 import itertools
@@ -21,7 +20,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import LAYOUT_SHIFT, PROFILE, ROOT, TALL, axe_objections, examples
+from conftest import (
+    LAYOUT_SHIFT,
+    PROFILE,
+    ROOT,
+    TALL,
+    axe_objections,
+    examples,
+    lite_of,
+)
 
 sys.path.append(str(ROOT / "book" / "_ext"))
 
@@ -301,7 +308,7 @@ def test_sizes_of_onnx_are_those_of_onnx_itself(ask):
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
     """A Keras model, its .keras and its .tflite file, and a .tflite file of open sizes."""
-    tf = pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
+    pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
     import keras
 
     layers = keras.layers
@@ -328,11 +335,7 @@ def converted(tmp_path_factory):
     x = layers.Cropping2D(((0, 1), (0, 1)))(layers.Conv2D(4, 3, 2, "same")(x))
     x = layers.Conv1D(2, 3, padding="same", dilation_rate=2)(x[:, 0])
     x = layers.Conv2D(2, 3, padding="same", dilation_rate=2)(x[:, None])
-    files = []
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
-        for one in (model, keras.Model(inputs, x)):
-            files.append(tf.lite.TFLiteConverter.from_keras_model(one).convert())
-    return model, path.read_bytes(), *files
+    return model, path.read_bytes(), lite_of(model), lite_of(keras.Model(inputs, x))
 
 
 def test_keras_and_tflite_say_the_same_of_one_model(ask, converted):
@@ -662,7 +665,7 @@ def test_a_fill_of_int8_is_read_by_its_zero_point(ask, chapter, fill, same, note
 
 def test_a_dense_layer_behind_a_pad_is_looked_through(ask, chapter, tmp_path):
     """It works on the channels of each cell: the Pad before it is named, in every format."""
-    tf = pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
+    pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
     import keras
 
     from notebooks import load
@@ -674,8 +677,7 @@ def test_a_dense_layer_behind_a_pad_is_looked_through(ask, chapter, tmp_path):
         x = dense(layers.ZeroPadding2D(((0, 1), (0, 1)))(inputs))
         model = keras.Model(inputs, layers.Conv2D(2, 3, 2)(x))
         model.save(tmp_path / "model.keras")
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
-            data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        data = lite_of(model)
         types = [step["type"] for step in load("16").TfliteGraph(data).steps]
         assert types[:2] == ["PAD", "FULLY_CONNECTED"] and types[-1] == "CONV_2D"
         saved = (tmp_path / "model.keras").read_bytes()
@@ -831,7 +833,7 @@ def test_what_moves_cells_before_a_layer(ask, chapter, name):
 
 def test_a_pad_behind_which_the_axes_change_is_named(ask, chapter, tmp_path):
     """Permute, keras.ops.transpose, Reshape: in .keras and .tflite, square or not."""
-    tf = pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
+    pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
     import keras
 
     layers, ops = keras.layers, keras.ops
@@ -846,8 +848,7 @@ def test_a_pad_behind_which_the_axes_change_is_named(ask, chapter, tmp_path):
         x = way(layers.ZeroPadding2D(((0, 1), (0, 1)))(inputs))
         model = keras.Model(inputs, layers.Conv2D(2, 3, 2)(x))
         model.save(tmp_path / "model.keras")
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
-            data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        data = lite_of(model)
         for file in (data, (tmp_path / "model.keras").read_bytes()):
             assert compare(ask, chapter, file) == 1
             for row in (*ask(file)["rows"], *chapter(file)):
@@ -988,7 +989,7 @@ def test_whether_zeros_win_a_maximum(ask, chapter, name):
 
 def test_what_is_below_zero_is_so_in_every_format(ask, chapter, tmp_path):
     """The layers of Keras in .keras and in .tflite; an activation of one's own is unknown."""
-    tf = pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
+    pytest.importorskip("tensorflow", reason="no file was converted to TFLite")
     import keras
 
     layers, ops = keras.layers, keras.ops
@@ -1018,8 +1019,7 @@ def test_what_is_below_zero_is_so_in_every_format(ask, chapter, tmp_path):
         x = layers.ZeroPadding2D(((0, 1), (0, 1)))(way(inputs))
         model = keras.Model(inputs, layers.MaxPooling2D(3, 2)(x))
         model.save(tmp_path / "model.keras")
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints addresses
-            data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        data = lite_of(model)
         verdicts = verdict if isinstance(verdict, tuple) else (verdict, verdict)
         saved = (tmp_path / "model.keras").read_bytes()
         for file, told in zip((saved, data), verdicts, strict=True):

@@ -4,7 +4,6 @@ HYPOTHESIS_PROFILE=long draws 50 times as many layers, over 80,000 in this file.
 """
 
 import contextlib
-import io
 import itertools
 from functools import partial
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from conftest import examples
+from conftest import examples, lite_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -491,9 +490,7 @@ def keras_steps(module, size=None):
 
 def litert(model, arrays):
     """Return what LiteRT makes of {name of an input: array}, by the outputs' order."""
-    with contextlib.redirect_stdout(io.StringIO()):  # Keras prints the signature
-        converted = tf.lite.TFLiteConverter.from_keras_model(model).convert()
-    runner = tf.lite.Interpreter(model_content=converted).get_signature_runner()
+    runner = tf.lite.Interpreter(model_content=lite_of(model)).get_signature_runner()
     outputs = runner(**arrays)
     return [outputs[f"output_{i}"] for i in range(len(outputs))]
 

@@ -260,8 +260,10 @@ def head(file, later, address):
     needs = listed([f"{name} {pins[name]}" for name in contents.packages])
     also = sorted({name for names in later.values() for name in names})
     packages = sorted({imported.package for imported in later})
-    only = f"\nOnly {listed(also)} need{'s' * (len(also) == 1)} " if later else ""
-    only += f"{listed(packages)} as well." if later else ""
+    only = ""
+    if later:
+        one = "s" * (len(also) == 1)
+        only = f"\nOnly {listed(also)} need{one} {listed(packages)} as well."
     example = "\n".join(f"    {line}".rstrip() for line in contents.example.split("\n"))
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
     licence = licence[licence.rindex("MIT License") :].strip()
