@@ -1515,6 +1515,7 @@ def test_the_picture_of_the_small_one(visit, known, address):
     path = "book/index.html" if (known / "book/index.html").exists() else "index.html"
     url = address + path
     page = visit(url=url, java_script_enabled=False)
+    page.wait_for_load_state("load")  # with its picture
     picture = page.locator(".ex-picture")
     assert picture.evaluate("image => image.naturalWidth") > 500
     assert "All nine windows differ" in picture.get_attribute("alt")
