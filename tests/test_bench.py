@@ -10,6 +10,7 @@ import bench
 import numpy as np
 import pytest
 import torch
+from matrix import ENVIRONMENTS
 
 from notebooks import ROOT, find_chapters, load, read
 
@@ -57,6 +58,13 @@ def test_a_tiny_grid_resumed(tmp_path):
     out.write_text(json.dumps(data), encoding="utf-8")
     again, _ = run(out, PART)
     assert again["parts"][PART] == data["parts"][PART]
+
+
+def test_what_another_part_of_the_repository_pins_is_installed(tmp_path):
+    """OpenVINO is not among requirements.txt; a clean clone gets it when its part begins."""
+    data, _ = run(tmp_path / "bench.json", "layers, openvino")
+    check_schema(data)
+    assert f"openvino=={data['versions']['openvino']}" in ENVIRONMENTS["openvino"]
 
 
 def test_a_wrong_variant_is_caught(monkeypatch):

@@ -463,7 +463,12 @@ def run_onnxruntime(file, x, threads):
 
 
 def run_openvino(file, x, threads):
-    """Return a function that runs an ONNX file in OpenVINO."""
+    """Return a function that runs an ONNX file in OpenVINO, which chapter 12's matrix installs."""
+    from matrix import CACHE, install
+
+    if why := install("openvino"):
+        raise ImportError(why)
+    sys.path.append(str(CACHE / "environments" / "openvino"))
     import openvino
 
     core = openvino.Core()
@@ -754,11 +759,13 @@ def gpu_name():
 
 def store(path, part, result, threads):
     """Put one part's result into the file, whole or not at all."""
+    result = dict(result)
+    seen = result.pop("versions", {})
     data = {"parts": {}}
     if path.exists():
         data = json.loads(path.read_text(encoding="utf-8"))
     data["machine"] = machine(threads)
-    data["versions"] = data.get("versions", {}) | versions()
+    data["versions"] = data.get("versions", {}) | seen
     data["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     data["parts"][part] = result
     order = ("date", "machine", "versions", "parts")
@@ -771,7 +778,7 @@ def store(path, part, result, threads):
 
 
 def child(part, arguments):
-    """Run one part in a process of its own; return its rows, or why there are none."""
+    """Run one part in a process of its own; return its rows and versions, or why there are none."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "rows.json")
         command = [sys.executable, __file__, "--child", part, str(result)]
@@ -785,7 +792,7 @@ def child(part, arguments):
         if process.returncode:
             last = process.stderr.strip().splitlines()[-1:] or ["it died"]
             return {"failed": last[0][:300]}
-        return {"rows": json.loads(result.read_text(encoding="utf-8"))}
+        return json.loads(result.read_text(encoding="utf-8"))
 
 
 def main():
@@ -807,7 +814,8 @@ def main():
     if arguments.child:
         part, path = arguments.child
         how = arguments.seconds, arguments.small, arguments.threads, arguments.device
-        Path(path).write_text(json.dumps(run_part(part, *how)), encoding="utf-8")
+        result = {"rows": run_part(part, *how), "versions": versions()}
+        Path(path).write_text(json.dumps(result), encoding="utf-8")
         return 0
     wanted = tuple(arguments.parts)
     parts = [part for part in grid() if not wanted or part.startswith(wanted)]
