@@ -12,6 +12,7 @@ import argparse
 import ctypes
 import datetime
 import functools
+import gc
 import importlib.metadata
 import json
 import os
@@ -701,6 +702,7 @@ def in_words(layout, batch, dtype, backward):
 def run_part(part, seconds, small, threads, device):
     """Return the rows of one part; run it in a process of its own."""
     keep_memory()
+    gc.disable()  # as timeit does; a compiler spends a tenth of its time on it
     function, how = grid()[part]
     how = dict(how)
     if function in (torch_layers, torch_networks):
