@@ -1328,7 +1328,7 @@ def test_large_layers(visit):
     outline = page.locator(".ex-window").first
     assert float(outline.get_attribute("width")) > 30
     page.locator(".explorer summary").click()
-    assert page.get_by_role("row").count() > 20
+    page.get_by_role("row").nth(20).wait_for()
     assert len(page.locator(".ex-tables").inner_text()) < 20_000
 
 
