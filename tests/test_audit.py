@@ -1522,13 +1522,46 @@ def test_mobile_net_v2_agrees_with_its_own_file():
     assert fix(audit(model), audit(lite)) == []
 
 
+def test_a_separable_layer_is_two():
+    """Its file's two convolutions are its partners; a fault of either half is named."""
+    keras.utils.set_random_seed(0)
+    same = {"padding": "same", "bias_initializer": "normal"}
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            L.SeparableConv2D(8, 3, strides=2, activation="relu", **same),
+            L.SeparableConv2D(6, 3, depth_multiplier=2, **same),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype("float32")
+    for pair in ((model, lite_of(model)), (lite_of(model), model)):
+        found = compare(*pair, x)
+        assert found["cause"] is None and not found["without partner"], found
+        assert found["why"] == "4 layers agree up to rounding"
+    for number, half in itertools.product((0, 1), ("depthwise", "pointwise")):
+        wrong = keras.models.clone_model(model)
+        wrong.set_weights(model.get_weights())
+        weights = getattr(wrong.layers[number], f"{half}_kernel")
+        planted = np.array(weights)
+        planted[0, 0, 1, 1 % planted.shape[-1]] += 0.5
+        weights.assign(planted)
+        found = compare(model, lite_of(wrong), x)
+        assert found["cause"] == "weights" and "1 of " in found["why"], found
+        half = " (pointwise)" if half == "pointwise" else ""
+        assert found["a"] == model.layers[number].name + half
+
+
 def test_compare_names_what_it_cannot_take(normalised):
-    """A quantised file, half a float, an x of another shape, no model."""
+    """A quantised file, one of halves, half a float, an x of another shape, no model."""
     model, port, *_, x = normalised
-    how = {"optimizations": [tf.lite.Optimize.DEFAULT]}
-    how["representative_dataset"] = lambda: [[x]]
-    with pytest.raises(ValueError, match="b must be of float32.*int8"):
-        compare(model, lite_of(model, **how), x)
+    ways = {
+        "int8": {"representative_dataset": lambda: [[x]]},
+        "float16": {"target_spec": tf.lite.TargetSpec(supported_types=[tf.float16])},
+    }
+    for kind, how in ways.items():
+        lite = lite_of(model, optimizations=[tf.lite.Optimize.DEFAULT], **how)
+        with pytest.raises(ValueError, match=f"b must be of float32.*{kind}"):
+            compare(model, lite, x)
     for kind in (torch.float16, torch.bfloat16):
         with pytest.raises(ValueError, match=f"b must be of float32 or.*{kind}"):
             compare(model, copy.deepcopy(port).to(kind), x)
