@@ -75,7 +75,7 @@ def visit(chromium, address):
         own = ("data:", address, *(["file:"] if url else []))
         page.on("request", lambda request: problems.append(f"leaves: {request.url}")
                 if not request.url.startswith(own) else None)  # fmt: skip
-        page.goto((url or address + PAGE) + query, wait_until="domcontentloaded")
+        page.goto((url or address + PAGE) + query, wait_until="load")
         return page
 
     yield open_page
@@ -1515,13 +1515,11 @@ def test_the_picture_of_the_small_one(visit, known, address):
     path = "book/index.html" if (known / "book/index.html").exists() else "index.html"
     url = address + path
     page = visit(url=url, java_script_enabled=False)
-    page.wait_for_load_state("load")  # with its picture
     picture = page.locator(".ex-picture")
     assert picture.evaluate("image => image.naturalWidth") > 500
     assert "All nine windows differ" in picture.get_attribute("alt")
     assert not page.locator(".explorer").is_visible()
     page = visit(url=url)
-    page.wait_for_load_state("load")
     loaded = page.evaluate(
         "performance.getEntriesByType('resource').map((e) => e.name)"
     )
