@@ -1531,6 +1531,7 @@ def test_a_separable_layer_is_two():
             keras.Input((16, 16, 3)),
             L.SeparableConv2D(8, 3, strides=2, activation="relu", **same),
             L.SeparableConv2D(6, 3, depth_multiplier=2, **same),
+            L.Cropping2D(((1, 0), (0, 2))),
         ]
     )
     x = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype("float32")
@@ -1549,6 +1550,95 @@ def test_a_separable_layer_is_two():
         assert found["cause"] == "weights" and "1 of " in found["why"], found
         half = " (pointwise)" if half == "pointwise" else ""
         assert found["a"] == model.layers[number].name + half
+
+
+@pytest.mark.parametrize("activation", [L.ReLU(), L.PReLU(), L.Activation("relu")])
+def test_a_layer_as_an_activation_hides_no_window(activation):
+    """A Keras layer may end with another layer; its row and its partner stay."""
+    same = {"strides": 2, "padding": "same"}
+    layers = L.Conv2D(8, 3, **same), L.SeparableConv2D(4, 3, **same)
+    layers += (L.Conv2DTranspose(3, 3, **same), L.DepthwiseConv2D(3, **same))
+    for layer in layers:
+        layer.activation = keras.saving.deserialize_keras_object(
+            keras.saving.serialize_keras_object(activation)
+        )
+    model = keras.Sequential([keras.Input((16, 16, 3)), *layers, L.MaxPooling2D(2)])
+    rows = audit(model)
+    assert [row["name"] for row in rows] == [layer.name for layer in model.layers]
+    assert [row["jump"][0] for row in rows] == [1, 2, 4, 2, 4]
+    x = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype("float32")
+    found = compare(model, lite_of(model), x)
+    assert found["cause"] is None and not found["without partner"], found
+
+
+def test_an_own_class_is_not_lost_either():
+    """Its activation is a layer of Keras, which is seen; its windows are not judged."""
+
+    class Own(L.Conv2D):
+        def __init__(self, *arguments, **how):
+            super().__init__(*arguments, **how)
+            self.end = L.ReLU()
+
+        def call(self, x):
+            return self.end(super().call(x))
+
+    (row,) = audit(keras.Sequential([keras.Input((16, 16, 3)), Own(4, 3, 2)]))
+    assert row["kind"] == "unknown" and "not Keras's own" in row["note"]
+
+
+@pytest.mark.parametrize("offset", [0, -1])
+def test_a_scale_folded_forward_hides_no_fault(offset):
+    """The converter folds a Rescaling into the first weights: its inputs differ, no more."""
+    keras.utils.set_random_seed(0)
+    layers = L.Rescaling(1 / 127.5, offset), L.Conv2D(8, 3, 2, "same", name="first")
+    layers += L.BatchNormalization(), L.ReLU(), L.Conv2D(4, 3, name="second")
+    model = keras.Sequential([keras.Input((16, 16, 3)), *layers])
+    x = np.random.default_rng(0).uniform(0, 255, (1, 16, 16, 3)).astype("float32")
+    lite = lite_of(model)
+    assert compare(model, lite, x)["why"].startswith("2 layers agree up to rounding")
+    kernel = model.get_layer("second").kernel
+    wrong = keras.ops.convert_to_numpy(kernel).copy()
+    wrong[0, 0, :, 0] += 0.5  # whichever channels the ReLU leaves
+    kernel.assign(wrong)
+    for pair, own in (((model, lite), "a"), ((lite, model), "b")):
+        found = compare(*pair, x)
+        assert found["cause"] == "weights" and found[own] == "second", found
+
+
+def test_branches_find_their_partners():
+    """Twin pools, a mean beside a maximum, alike convolutions; each fault is its layer's."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    pool = {"pool_size": 3, "strides": 2, "padding": "same"}
+    branches = [
+        L.AveragePooling2D(name="mean", **pool)(inputs),
+        L.AveragePooling2D(name="twin", **pool)(inputs),
+        L.MaxPooling2D(name="max", **pool)(inputs),
+        L.MaxPooling2D(1, 2, name="pick")(inputs),
+        L.MaxPooling2D(1, 2, name="other")(L.ZeroPadding2D(((0, 1), (0, 1)))(
+            L.Cropping2D(((1, 0), (1, 0)))(inputs))),
+    ]  # fmt: skip
+    deep = L.Conv2D(8, 1, 2)(inputs)
+    branches += [
+        L.DepthwiseConv2D(3, padding="same", name="depth")(deep),
+        *(L.Conv2D(8, 3, padding="same", name=n)(deep) for n in ("one", "two")),
+    ]
+    model = keras.Model(inputs, L.Conv2D(2, 1)(L.Concatenate()(branches)))
+    x = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype("float32")
+    found = compare(model, lite_of(model), x)
+    assert found["cause"] is None and "twin" in found["without partner"], found
+    for name in ("depth", "one", "two"):
+        kernel = model.get_layer(name).kernel
+        right = keras.ops.convert_to_numpy(kernel)
+        wrong = right.copy()
+        wrong[0, 0, 0, 0] += 0.5
+        kernel.assign(wrong)
+        found = compare(model, lite := lite_of(model), x)
+        assert found["cause"] is None, found
+        kernel.assign(right)
+        found = compare(model, lite, x)
+        assert found["cause"] == "weights" and found["a"] == name, found
+        assert f"/{name}_1/" in found["b"] and found["why"].startswith("1 of "), found
 
 
 def test_compare_names_what_it_cannot_take(normalised):
