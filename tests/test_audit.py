@@ -1586,6 +1586,22 @@ def test_an_own_class_is_not_lost_either():
     assert row["kind"] == "unknown" and "not Keras's own" in row["note"]
 
 
+def test_an_own_class_may_have_a_name_of_keras():
+    """What its parts are, not what it is called, makes the rows."""
+
+    class ZeroPadding2D(keras.Layer):
+        def __init__(self):
+            super().__init__()
+            self.part = L.Conv2D(3, 3, 2, "same")
+
+        def call(self, x):
+            return self.part(x)
+
+    model = keras.Sequential([keras.Input((16, 16, 3)), ZeroPadding2D(), L.ReLU()])
+    (row,) = audit(model)
+    assert row["kind"] == "conv" and row["same"] is True and row["jump"] == [1, 1]
+
+
 @pytest.mark.parametrize("offset", [0, -1])
 def test_a_scale_folded_forward_hides_no_fault(offset):
     """The converter folds a Rescaling into the first weights: its inputs differ, no more."""

@@ -761,13 +761,11 @@ def gpu_name():
 
 def store(path, part, result, threads):
     """Put one part's result into the file, whole or not at all."""
-    result = dict(result)
-    seen = result.pop("versions", {})
     data = {"parts": {}}
     if path.exists():
         data = json.loads(path.read_text(encoding="utf-8"))
     data["machine"] = machine(threads)
-    data["versions"] = data.get("versions", {}) | seen
+    data["versions"] = data.get("versions", {}) | result.pop("versions", {})
     data["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     data["parts"][part] = result
     order = ("date", "machine", "versions", "parts")
